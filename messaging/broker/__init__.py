@@ -1,0 +1,1 @@
+"""Brokers: what subscribers are told, in memory or through a real broker."""

@@ -1,0 +1,83 @@
+"""One publish on its way to many: what the recipients share, and the light message that each of them gets (SB-03).
+
+A subscriber's message is an object of its own that interceptors may read, change or veto. Its headers become a dict only when
+somebody looks at them; untouched, the protocol handler sends the bytes that all recipients share, with the recipient's own two
+headers between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..header_accessor import MutableMessageHeaders
+from ..headers import ID, TIMESTAMP, MessageHeaders
+from ..message import Message
+from ..native_headers import NATIVE_HEADERS
+from ..simp.accessor import MESSAGE_TYPE, SESSION_ID, SUBSCRIPTION_ID, SimpMessageHeaderAccessor
+from ..simp.types import SimpMessageType
+from .subscriptions import Subscription
+
+CONTROL_HEADERS = frozenset(("receipt", "content-length", "transaction", "login", "passcode", "id", "ack", "selector"))
+"""Native headers that speak to the server and not to the subscribers."""
+
+
+class Broadcast:
+    """What all recipients of one publish share."""
+
+    __slots__ = ("encoding", "headers", "payload")
+
+    def __init__(self, message: Message[Any], dropped: frozenset[str] = CONTROL_HEADERS) -> None:
+        self.payload = message.payload
+        self.headers = _for_recipients(message.headers, dropped)
+        self.encoding: Any = None
+        """What the protocol handler that sends this made of it; the broker never looks."""
+
+
+def _for_recipients(source: MessageHeaders, dropped: frozenset[str]) -> dict[str, Any]:
+    # Differs from Spring: headers that were meant for the server do not ride on the broadcast.
+    values = {
+        name: value for name, value in source.items() if name not in (ID, TIMESTAMP, SESSION_ID, SUBSCRIPTION_ID)
+    }
+    values[MESSAGE_TYPE] = SimpMessageType.MESSAGE
+    native: Mapping[str, list[str]] | None = values.get(NATIVE_HEADERS)
+    if native and not dropped.isdisjoint(native):
+        values[NATIVE_HEADERS] = {name: texts for name, texts in native.items() if name not in dropped}
+    return values
+
+
+class BroadcastMessage(Message[Any]):
+    """The message of one subscription of one session."""
+
+    __slots__ = ("broadcast", "subscription")
+
+    def __init__(self, broadcast: Broadcast, subscription: Subscription) -> None:
+        self.broadcast = broadcast
+        self.subscription = subscription
+        self._payload = broadcast.payload
+        self._headers = None  # type: ignore[assignment]  # made by the property when somebody looks
+
+    @property
+    def headers(self) -> MessageHeaders:
+        """Made on the first look; they can be changed through their live accessor until they are frozen."""
+        headers: MessageHeaders | None = self._headers
+        if headers is None:
+            headers = self._headers = self._make_headers()
+        return headers
+
+    def _make_headers(self) -> MessageHeaders:
+        accessor = SimpMessageHeaderAccessor(self.broadcast.headers)
+        accessor.session_id = self.subscription.session_id
+        accessor.subscription_id = self.subscription.id
+        accessor.is_modified = False
+        accessor.leave_mutable = True
+        return accessor.message_headers
+
+    def live_headers(self) -> MessageHeaders | None:
+        return self._headers
+
+    @property
+    def is_untouched(self) -> bool:
+        """True while no interceptor changed a header."""
+        headers = self._headers
+        return headers is None or not (isinstance(headers, MutableMessageHeaders) and headers.accessor.is_modified)

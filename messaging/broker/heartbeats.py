@@ -1,0 +1,86 @@
+"""When a session of the simple broker has gone silent, and when it must be written to (SB-04)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..executor import ScheduledTask, TaskScheduler
+
+DEFAULT_HEARTBEAT_MS = (10_000, 10_000)
+MARGIN = 3
+"""How many intervals a client may be silent."""
+
+IDLE_CLOCK = "simpIdleClock"
+"""Header of a CONNECT: a function that tells for how many milliseconds no bytes of the session were read.
+
+Bytes count when they are read, not when they are handled: a handler that takes long must not make its client look dead.
+"""
+
+
+class SessionLife:
+    """The last signs of life of one session, in milliseconds of the scheduler's clock."""
+
+    __slots__ = ("_idle_ms", "read_ms", "read_timeout_ms", "write_interval_ms", "written_ms")
+
+    def __init__(
+        self, now_ms: float, read_timeout_ms: int, write_interval_ms: int, idle_ms: Callable[[], float] | None
+    ) -> None:
+        self.read_ms = self.written_ms = now_ms
+        self.read_timeout_ms = read_timeout_ms
+        self.write_interval_ms = write_interval_ms
+        self._idle_ms = idle_ms
+
+    def is_silent(self, now_ms: float) -> bool:
+        limit = self.read_timeout_ms
+        if not limit or now_ms - self.read_ms <= limit:
+            return False
+        return self._idle_ms is None or self._idle_ms() > limit
+
+    def wants_write(self, now_ms: float, period_ms: float) -> bool:
+        """Whether the interval would be over before the next look, *period_ms* from now.
+
+        Differs from Spring, which looks back only and so lets nearly two intervals pass in silence.
+        """
+        interval = self.write_interval_ms
+        return bool(interval) and now_ms + period_ms > self.written_ms + interval
+
+
+class BrokerHeartbeats:
+    """The broker's own (send, receive) pair, what it agrees on with each client, and the one task that looks after all."""
+
+    def __init__(self, values: tuple[int, int] | None, scheduler: TaskScheduler | None) -> None:
+        if values is not None and (len(values) != 2 or values[0] < 0 or values[1] < 0):
+            raise ValueError(f"Invalid heart-beat: {list(values)}")
+        self.values = values if values is not None else DEFAULT_HEARTBEAT_MS if scheduler else None
+        self._scheduler = scheduler
+        self._task: ScheduledTask | None = None
+
+    @property
+    def period_ms(self) -> int:
+        """The smaller of the two values if both are positive, else the positive one; 0 without heart-beats."""
+        positive = [value for value in self.values or () if value > 0]
+        return min(positive, default=0)
+
+    def start(self, tick: Callable[[], None]) -> None:
+        """Raises ValueError for heart-beats without a scheduler."""
+        if not self.period_ms:
+            return
+        if self._scheduler is None:
+            raise ValueError("Heartbeat values configured but no TaskScheduler provided")
+        self._task = self._scheduler.schedule_with_fixed_delay(tick, self.period_ms)
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def life_of(
+        self, client: tuple[int, int] | None, now_ms: float, idle_ms: Callable[[], float] | None
+    ) -> SessionLife:
+        """What was agreed on: twice nothing unless both sides said something."""
+        server_send, server_receive = self.values or (0, 0)
+        client_send, client_receive = client or (0, 0)
+        read_timeout = max(client_send, server_receive) * MARGIN if client_send > 0 and server_receive > 0 else 0
+        write_interval = max(client_receive, server_send) if client_receive > 0 and server_send > 0 else 0
+        return SessionLife(now_ms, read_timeout, write_interval, idle_ms)
+

@@ -1,0 +1,135 @@
+"""What a channel is: the contracts (CH-01 to CH-04). ``subscribable`` has the channel that everything here uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+from .message import Message
+
+INDEFINITE_TIMEOUT = -1
+"""Wait as long as it takes; the channels of this package never wait at all."""
+
+
+@runtime_checkable
+class MessageHandler(Protocol):
+    """Takes messages from a channel; raises MessagingError when it cannot deal with one."""
+
+    def handle_message(self, message: Message[Any]) -> None: ...
+
+
+class MessageChannel(Protocol):
+    """Takes messages."""
+
+    def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
+        """Send; False when an interceptor refused or, where a channel can be full, the time ran out.
+
+        Raises MessageDeliveryError (or another MessagingError) when sending failed.
+        """
+        ...
+
+
+class PollableChannel(MessageChannel, Protocol):
+    """A channel that keeps messages until somebody takes them."""
+
+    def receive(self, timeout_ms: int = INDEFINITE_TIMEOUT) -> Message[Any] | None:
+        """The next message, or None when none came in time."""
+        ...
+
+
+class SubscribableChannel(MessageChannel, Protocol):
+    """A channel that calls its subscribers for each message."""
+
+    def subscribe(self, handler: MessageHandler) -> bool:
+        """Add a subscriber; False when it was there already."""
+        ...
+
+    def unsubscribe(self, handler: MessageHandler) -> bool:
+        """Remove a subscriber; False when it was not there."""
+        ...
+
+
+class ChannelInterceptor:
+    """Sees, changes or vetoes what is sent through a channel. Each hook does nothing until a subclass overrides it.
+
+    The hooks run in the thread of the sender. A hook that is not overridden costs nothing.
+    """
+
+    def pre_send(self, message: Message[Any], channel: MessageChannel) -> Message[Any] | None:
+        """Before sending; returns the message to go on with, or None to veto."""
+        return message
+
+    def post_send(self, message: Message[Any], channel: MessageChannel, sent: bool) -> None:
+        """After sending without an error."""
+
+    def after_send_completion(
+        self, message: Message[Any], channel: MessageChannel, sent: bool, error: BaseException | None
+    ) -> None:
+        """After everything, error or not, if this interceptor's ``pre_send`` let the message pass.
+
+        Must not raise: it is logged.
+        """
+
+    def pre_receive(self, channel: MessageChannel) -> bool:
+        """Before receiving from a pollable channel; False aborts."""
+        return True
+
+    def post_receive(self, message: Message[Any], channel: MessageChannel) -> Message[Any] | None:
+        """After receiving; returns the message to hand out, or None."""
+        return message
+
+    def after_receive_completion(
+        self, message: Message[Any] | None, channel: MessageChannel, error: BaseException | None
+    ) -> None:
+        """After receiving, error or not."""
+
+
+class ExecutorChannelInterceptor(ChannelInterceptor):
+    """Adds hooks around each subscriber, called in the thread that runs it: the place for thread-bound context."""
+
+    def before_handle(
+        self, message: Message[Any], channel: MessageChannel, handler: MessageHandler
+    ) -> Message[Any] | None:
+        """Before the subscriber; returns the message it gets, or None to leave it out."""
+        return message
+
+    def after_message_handled(
+        self, message: Message[Any], channel: MessageChannel, handler: MessageHandler, error: BaseException | None
+    ) -> None:
+        """After the subscriber; *error* is what it raised, or None. Must not raise: it is logged."""
+
+
+class InterceptableChannel(Protocol):
+    """A channel whose interceptors can be managed; the order of the list is the order of the calls (CH-04)."""
+
+    @property
+    def interceptors(self) -> tuple[ChannelInterceptor, ...]:
+        """A snapshot. Never None, may be empty."""
+        ...
+
+    def set_interceptors(self, interceptors: list[ChannelInterceptor]) -> None: ...
+
+    def add_interceptor(self, interceptor: ChannelInterceptor, index: int | None = None) -> None: ...
+
+    def remove_interceptor(self, interceptor: ChannelInterceptor | int) -> bool: ...
+
+
+class CallableMessageHandler:
+    """Makes a subscriber of a function."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[Message[Any]], object]) -> None:
+        self.function = function
+
+    def handle_message(self, message: Message[Any]) -> None:
+        self.function(message)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CallableMessageHandler) and other.function == self.function
+
+    def __hash__(self) -> int:
+        return hash(self.function)
+
+    def __repr__(self) -> str:
+        return repr(self.function)

@@ -1,0 +1,109 @@
+"""How the broker is configured (CFG-06)."""
+
+from __future__ import annotations
+
+from ..broker.subscriptions import CACHE_LIMIT
+from ..executor import TaskScheduler
+from ..matching import AntPathMatcher, PathMatcher
+from .channels import ChannelRegistration
+
+
+class SimpleBrokerRegistration:
+    """The broker in memory."""
+
+    def __init__(self, destination_prefixes: tuple[str, ...]) -> None:
+        self.destination_prefixes = destination_prefixes
+        self.heartbeat_ms: tuple[int, int] | None = None
+        self.selector_header_name: str | None = None
+        self.task_scheduler: TaskScheduler | None = None
+        self.receipts = True
+        self.reject_unsupported_frames = True
+
+    def set_heartbeat_value(self, value: tuple[int, int] | list[int]) -> SimpleBrokerRegistration:
+        """(send, receive) in milliseconds; (10000, 10000) when nothing is said, (0, 0) for none."""
+        if len(value) != 2 or min(value) < 0:
+            raise ValueError(f"Invalid heart-beat: {list(value)}")
+        self.heartbeat_ms = (value[0], value[1])
+        return self
+
+    def set_selector_header_name(self, name: str | None) -> SimpleBrokerRegistration:
+        """Let subscriptions filter by a header of this name; off by default."""
+        self.selector_header_name = name
+        return self
+
+    def set_task_scheduler(self, scheduler: TaskScheduler) -> SimpleBrokerRegistration:
+        """Heart-beats are timed by this scheduler instead of the application's."""
+        self.task_scheduler = scheduler
+        return self
+
+    def set_receipts(self, enabled: bool) -> SimpleBrokerRegistration:
+        """Answer every frame that asks for a receipt (the default), or only DISCONNECT as Spring does."""
+        self.receipts = enabled
+        return self
+
+    def set_reject_unsupported_frames(self, enabled: bool) -> SimpleBrokerRegistration:
+        """Answer ACK, NACK and transactions with ERROR (the default), or ignore them as Spring does."""
+        self.reject_unsupported_frames = enabled
+        return self
+
+
+class MessageBrokerRegistry:
+    """Collects what the application says about brokers and destinations."""
+
+    def __init__(self) -> None:
+        self.simple_broker: SimpleBrokerRegistration | None = None
+        self.application_destination_prefixes: tuple[str, ...] = ()
+        self.user_destination_prefix = "/user/"
+        self.path_matcher: PathMatcher = AntPathMatcher()
+        self.cache_limit = CACHE_LIMIT
+        self.preserve_publish_order = False
+        self.report_unhandled_errors = False
+        self.broker_channel = ChannelRegistration("brokerChannel")
+
+    def enable_simple_broker(
+        self,
+        *destination_prefixes: str,
+        heartbeat_ms: tuple[int, int] | None = None,
+        selector_header_name: str | None = None,
+    ) -> SimpleBrokerRegistration:
+        """Use the broker in memory for destinations with these prefixes; the result sets its options."""
+        self.simple_broker = SimpleBrokerRegistration(destination_prefixes)
+        if heartbeat_ms is not None:
+            self.simple_broker.set_heartbeat_value(heartbeat_ms)
+        return self.simple_broker.set_selector_header_name(selector_header_name)
+
+    def set_application_destination_prefixes(self, *prefixes: str) -> MessageBrokerRegistry:
+        """Destinations with these prefixes go to the controllers; none (the default): all destinations do."""
+        self.application_destination_prefixes = prefixes
+        return self
+
+    def set_user_destination_prefix(self, prefix: str) -> MessageBrokerRegistry:
+        """By default ``/user/``; a trailing slash is added. Raises ValueError for an empty prefix."""
+        if not prefix:
+            raise ValueError("User destination prefix must not be empty")
+        self.user_destination_prefix = prefix if prefix.endswith("/") else f"{prefix}/"
+        return self
+
+    def set_path_matcher(self, path_matcher: PathMatcher) -> MessageBrokerRegistry:
+        """How patterns of destinations are matched, e.g. ``AntPathMatcher(".")``."""
+        self.path_matcher = path_matcher
+        return self
+
+    def set_cache_limit(self, destinations: int) -> MessageBrokerRegistry:
+        """Destinations whose subscriptions are kept ready; 1024 by default."""
+        self.cache_limit = destinations
+        return self
+
+    def set_preserve_publish_order(self, preserve: bool) -> MessageBrokerRegistry:
+        """Keep the order of messages to one client even when the outbound channel has an executor; off by default."""
+        self.preserve_publish_order = preserve
+        return self
+
+    def set_report_unhandled_errors(self, report: bool) -> MessageBrokerRegistry:
+        """Tell a client about errors of controllers nobody handles, on ``/user/queue/errors``; off by default, as in Spring."""
+        self.report_unhandled_errors = report
+        return self
+
+    def configure_broker_channel(self) -> ChannelRegistration:
+        """The channel of what the application publishes; in the publisher's thread unless it gets an executor."""
+        return self.broker_channel

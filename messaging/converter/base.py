@@ -1,0 +1,143 @@
+"""What converters have in common: content types, charset, headers (CONV-02)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..header_accessor import MutableMessageHeaders
+from ..headers import CONTENT_TYPE, MessageHeaders
+from ..message import Message
+from ..mime import MimeType
+from .content_type import ContentTypeResolver, DefaultContentTypeResolver
+
+
+class AbstractMessageConverter(ABC):
+    """A converter that tries only where class and content type fit.
+
+    A message without content type fits unless *strict_content_type_match*. No *supported_mime_types* means any.
+    """
+
+    def __init__(
+        self,
+        *supported_mime_types: MimeType,
+        content_type_resolver: ContentTypeResolver | None = None,
+        strict_content_type_match: bool = False,
+        serialized_payload_class: type[bytes] | type[str] = bytes,
+    ) -> None:
+        """Raises ValueError for a payload class that is neither bytes nor str, and for strictness without types."""
+        self._supported_mime_types = supported_mime_types
+        self._content_type_resolver = content_type_resolver or DefaultContentTypeResolver()
+        self._strict_content_type_match = False
+        self._serialized_payload_class: type[bytes] | type[str] = bytes
+        self.serialized_payload_class = serialized_payload_class
+        self.strict_content_type_match = strict_content_type_match
+
+    # -- settings
+
+    @property
+    def supported_mime_types(self) -> tuple[MimeType, ...]:
+        """Never None, may be empty, which means any."""
+        return self._supported_mime_types
+
+    def add_supported_mime_types(self, mime_types: Iterable[MimeType]) -> None:
+        self._supported_mime_types = (*self._supported_mime_types, *mime_types)
+
+    @property
+    def content_type_resolver(self) -> ContentTypeResolver | None:
+        return self._content_type_resolver
+
+    @content_type_resolver.setter
+    def content_type_resolver(self, resolver: ContentTypeResolver) -> None:
+        self._content_type_resolver = resolver
+
+    @property
+    def strict_content_type_match(self) -> bool:
+        """Whether a message without content type is refused."""
+        return self._strict_content_type_match
+
+    @strict_content_type_match.setter
+    def strict_content_type_match(self, strict: bool) -> None:
+        if strict:
+            if not self._supported_mime_types:
+                raise ValueError("Strict match requires non-empty list of supported mime types")
+            if self._content_type_resolver is None:
+                raise ValueError("Strict match requires ContentTypeResolver")
+        self._strict_content_type_match = strict
+
+    @property
+    def serialized_payload_class(self) -> type[bytes] | type[str]:
+        """What payloads are serialized to: bytes (default) or str."""
+        return self._serialized_payload_class
+
+    @serialized_payload_class.setter
+    def serialized_payload_class(self, payload_class: type[bytes] | type[str]) -> None:
+        if payload_class not in (bytes, str):
+            raise ValueError(f"Payload class must be bytes or str: {payload_class!r}")
+        self._serialized_payload_class = payload_class
+
+    # -- conversion
+
+    def from_message(self, message: Message[Any], target: Any, hint: Any = None) -> Any:
+        if not self.supports(target):
+            return None
+        mime_type = self.resolve_mime_type(message.headers)
+        return self._convert_from(message, target, mime_type, hint) if self.supports_mime_type(mime_type) else None
+
+    def to_message(
+        self, payload: Any, headers: Mapping[str, Any] | None = None, hint: Any = None
+    ) -> Message[Any] | None:
+        if not self.supports(type(payload)):
+            return None
+        mime_type = self.resolve_mime_type(headers)
+        if not self.supports_mime_type(mime_type):
+            return None
+        content = self._convert_to(payload, mime_type, hint)
+        return None if content is None else _with_headers(content, headers, self.default_content_type(payload))
+
+    def resolve_mime_type(self, headers: Mapping[str, Any] | None) -> MimeType | None:
+        resolver = self._content_type_resolver
+        return None if headers is None or resolver is None else resolver.resolve(headers)
+
+    def supports_mime_type(self, mime_type: MimeType | None) -> bool:
+        """Whether one of the supported types includes *mime_type*; parameters such as charset are not looked at."""
+        supported = self._supported_mime_types
+        if not supported:
+            return True
+        if mime_type is None:
+            return not self._strict_content_type_match
+        for each in supported:
+            if each is mime_type or each.includes(mime_type):
+                return True
+        return False
+
+    def default_content_type(self, payload: Any) -> MimeType | None:
+        """What the header ``contentType`` becomes where there is none: the first supported type."""
+        return self._supported_mime_types[0] if self._supported_mime_types else None
+
+    # -- hooks for subclasses
+
+    @abstractmethod
+    def supports(self, target: Any) -> bool:
+        """Whether this class (or other annotation) is for this converter."""
+
+    @abstractmethod
+    def _convert_from(self, message: Message[Any], target: Any, mime_type: MimeType | None, hint: Any) -> Any:
+        """The payload as *target*, or None."""
+
+    @abstractmethod
+    def _convert_to(self, payload: Any, mime_type: MimeType | None, hint: Any) -> Any:
+        """The payload serialized, or None."""
+
+
+def _with_headers(content: Any, headers: Mapping[str, Any] | None, mime_type: MimeType | None) -> Message[Any]:
+    if isinstance(headers, MutableMessageHeaders) and headers.mutable:
+        accessor = headers.accessor
+        if mime_type is not None:
+            accessor.set_header_if_absent(CONTENT_TYPE, mime_type)
+        return Message(content, accessor.message_headers)
+    values = dict(headers) if headers is not None else {}
+    if mime_type is not None and values.get(CONTENT_TYPE) is None:
+        values[CONTENT_TYPE] = mime_type
+    return Message(content, MessageHeaders(values))

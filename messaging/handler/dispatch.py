@@ -1,0 +1,236 @@
+"""From a message to its method, and on to what the return value or the error becomes (ANN-02 to ANN-08).
+
+This knows no protocol: the simple messaging handler on top says which destination a message has and where replies go.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from ..exceptions import MessageHandlingError, TaskRejectedError
+from ..executor import Executor, Task
+from ..matching import AntPathMatcher, PathMatcher
+from ..message import Message
+from .arguments import HandlerMethodArgumentResolver
+from .controllers import MarkedFunction, marked_functions
+from .exception_handlers import Advice, ExceptionHandlerMethod, ExceptionHandlerMethodResolver
+from .invocation import InvocationMessage
+from .mapping import MappingInfo, MappingRegistry, Placeholders, combine_patterns, resolve_placeholders
+from .marks import MappingKind, marks_of
+from .method import HandlerMethod, InvocableHandlerMethod
+from .returns import HandlerMethodReturnValueHandler, ReplyFunction, is_future, reply_function, when_done
+
+logger = logging.getLogger(__name__)
+
+
+class MappedMethod:
+    """A method with all that is needed to call it."""
+
+    __slots__ = ("controller", "exception_handlers", "invocable", "reply")
+
+    def __init__(
+        self,
+        invocable: InvocableHandlerMethod,
+        reply: ReplyFunction | None,
+        controller: Any,
+        exception_handlers: ExceptionHandlerMethodResolver,
+    ) -> None:
+        self.invocable = invocable
+        self.reply = reply
+        """What to do with its return value; None where it is declared to return None."""
+        self.controller = controller
+        self.exception_handlers = exception_handlers
+
+    def __repr__(self) -> str:
+        return repr(self.invocable.method)
+
+
+class MethodMessageHandler:
+    """Calls the methods of controllers."""
+
+    def __init__(
+        self,
+        *,
+        argument_resolvers: Sequence[HandlerMethodArgumentResolver],
+        return_value_handlers: Sequence[HandlerMethodReturnValueHandler],
+        path_matcher: PathMatcher | None = None,
+        placeholders: Placeholders | None = None,
+        future_executor: Executor | None = None,
+    ) -> None:
+        """*future_executor* runs what follows when a returned future is done; None: whoever completes it does."""
+        self.path_matcher = path_matcher or AntPathMatcher()
+        self._argument_resolvers = tuple(argument_resolvers)
+        self._return_value_handlers = tuple(return_value_handlers)
+        self._placeholders = placeholders
+        self._future_executor = future_executor
+        self._registry: MappingRegistry[MappedMethod] = MappingRegistry(self.path_matcher)
+        self._advice: tuple[Advice, ...] = ()
+
+    # -- registration
+
+    @property
+    def handler_methods(self) -> dict[MappingInfo, HandlerMethod]:
+        """A snapshot of what is mapped."""
+        return {info: mapped.invocable.method for info, mapped in self._registry.mappings.items()}
+
+    def register(self, controller: Any) -> None:
+        """Add the marked methods of an instance, a marked function, or the marked functions of a module.
+
+        A class that is marked as advice, and a plain function for exceptions, serves the other controllers as well.
+
+        Raises TypeError or ValueError for what cannot be a controller, TypeError for annotations that cannot be
+        resolved, ValueError for an unknown placeholder, RuntimeError for an ambiguous mapping.
+        """
+        functions = marked_functions(controller)
+        resolver = ExceptionHandlerMethodResolver(
+            self._exception_handler(each) for each in functions if each.marks.exception_types is not None
+        )
+        for each in functions:
+            for kind, destinations in each.marks.mappings.items():
+                self._register_method(each, kind, destinations, controller, resolver)
+        advice = marks_of(type(controller)).advice
+        is_function = functions[0].owner is None
+        if advice is not None or (is_function and functions[0].marks.exception_types is not None):
+            self._advice = tuple(sorted((*self._advice, Advice(advice, resolver)), key=lambda each: each.order))
+
+    def _register_method(
+        self,
+        function: MarkedFunction,
+        kind: MappingKind,
+        destinations: Iterable[str],
+        controller: Any,
+        resolver: ExceptionHandlerMethodResolver,
+    ) -> None:
+        method = self._method(function, kind)
+        prefixes = method.class_marks.mappings.get(MappingKind.MESSAGE, ())
+        patterns = combine_patterns(self._resolved(prefixes), self._resolved(destinations), self.path_matcher)
+        if patterns:
+            invocable, reply = self._plan(method)
+            self._registry.add(MappingInfo(kind, patterns), MappedMethod(invocable, reply, controller, resolver))
+        else:
+            logger.debug("%s has no destination and is not registered", method)
+
+    def _exception_handler(self, function: MarkedFunction) -> ExceptionHandlerMethod:
+        return ExceptionHandlerMethod(*self._plan(self._method(function, None)))
+
+    def _method(self, function: MarkedFunction, kind: MappingKind | None) -> HandlerMethod:
+        return HandlerMethod(function.function, owner=function.owner, marks=function.marks, kind=kind)
+
+    def _plan(self, method: HandlerMethod) -> tuple[InvocableHandlerMethod, ReplyFunction | None]:
+        invocable = InvocableHandlerMethod(method, self._argument_resolvers)
+        return invocable, reply_function(method, self._return_value_handlers)
+
+    def _resolved(self, destinations: Iterable[str]) -> list[str]:
+        return [resolve_placeholders(each, self._placeholders) for each in destinations]
+
+    # -- handling
+
+    def dispatch(self, message: Message[Any], kind: MappingKind, lookup_destination: str) -> None:
+        """Call the method for this destination; without one, nothing happens but a debug line.
+
+        Errors of the method and of its arguments go to exception handlers, or to ``unhandled``; an ambiguous mapping
+        raises RuntimeError.
+        """
+        match = self._registry.find(kind, lookup_destination)
+        if match is None:
+            logger.debug("No matching message handler methods.")
+            return
+        invocation = InvocationMessage(message, lookup_destination, match.variables.copy())
+        try:
+            self.handle_match(match.handler, invocation)
+        finally:
+            invocation.freeze()
+
+    def handle_match(self, mapped: MappedMethod, message: InvocationMessage) -> None:
+        """Call the method; a subclass binds what its methods need around this."""
+        try:
+            value = mapped.invocable.invoke(message)
+            if value is not None and mapped.reply is not None:
+                if is_future(value):
+                    self._reply_later(mapped, value, message)
+                else:
+                    mapped.reply(value, message)
+        except BaseException as error:  # the border to the user's code: errors are for the exception handlers
+            if _ends_its_worker(error):
+                raise
+            self._handle_error(error, mapped, message)
+
+    def _reply_later(self, mapped: MappedMethod, future: Any, message: InvocationMessage) -> None:
+        executor = self._future_executor
+        complete = partial(self._complete, mapped, message)
+        if executor is None:
+            when_done(future, complete)
+        else:
+            when_done(future, lambda value, error: _execute(executor, partial(complete, value, error)))
+
+    def _complete(
+        self, mapped: MappedMethod, message: InvocationMessage, value: Any, error: BaseException | None
+    ) -> None:
+        """A future is done: its value is handled like a returned one, its error like a raised one."""
+        if error is not None:
+            self._handle_error(error, mapped, message)
+        elif value is not None and mapped.reply is not None:
+            try:
+                if is_future(value):
+                    self._reply_later(mapped, value, message)
+                else:
+                    mapped.reply(value, message)
+            except Exception as failure:  # as in handle_match
+                self._handle_error(failure, mapped, message)
+
+    # -- errors
+
+    def _handle_error(self, error: BaseException, mapped: MappedMethod, message: InvocationMessage) -> None:
+        if not isinstance(error, Exception):
+            wrapped = MessageHandlingError("Unexpected handler method invocation error", message)
+            wrapped.__cause__ = error
+            error = wrapped
+        handler = self._exception_handler_for(error, mapped)
+        if handler is None:
+            self.unhandled(error, message)
+            return
+        try:
+            provided = [each for each in (error, error.__cause__, mapped.invocable.method) if each is not None]
+            value = handler.invocable.invoke(message, provided)
+            if value is not None and handler.reply is not None:
+                if is_future(value):
+                    raise TypeError(f"{handler.invocable.method} must not return a future")
+                handler.reply(value, message)
+        except Exception:  # nobody is left to tell but the log
+            logger.exception("Error while processing handler method exception (%s)", self.describe(message))
+
+    def _exception_handler_for(self, error: BaseException, mapped: MappedMethod) -> ExceptionHandlerMethod | None:
+        found = mapped.exception_handlers.resolve(error)
+        if found is not None:
+            return found
+        for advice in self._advice:
+            if advice.applies_to(mapped.controller):
+                found = advice.resolver.resolve(error)
+                if found is not None:
+                    return found
+        return None
+
+    def unhandled(self, error: BaseException, message: InvocationMessage) -> None:
+        """An error that no method handles: logged. Must not raise."""
+        logger.error("Unhandled exception from message handler method (%s)", self.describe(message), exc_info=error)
+
+    def describe(self, message: InvocationMessage) -> str:
+        """Which message this is about, for log lines."""
+        return f"destination={message.lookup_destination}"
+
+
+def _execute(executor: Executor, task: Task) -> None:
+    try:
+        executor.execute(task)
+    except TaskRejectedError:
+        task()
+
+
+def _ends_its_worker(error: BaseException) -> bool:
+    """Whether an error is not the method's failure but the end of the thread or greenlet that it runs in."""
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit) or any(
+        each.__name__ == "GreenletExit" for each in type(error).__mro__
+    )

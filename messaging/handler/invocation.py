@@ -1,0 +1,86 @@
+"""A message on its way through one handler method (ANN-01).
+
+Its headers are those of the message from the channel and two more. Building them means copying all headers into an
+accessor, which costs more than everything else on the way to a method, and most methods never look: they are built when
+somebody does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..header_accessor import MessageHeaderAccessor
+from ..headers import MessageHeaders
+from ..message import Message
+
+LOOKUP_DESTINATION = "lookupDestination"
+"""The destination without the application's prefix."""
+TEMPLATE_VARIABLES = "DestinationVariableMethodArgumentResolver.templateVariables"
+"""The variables of the mapping's pattern, a dict."""
+
+
+class InvocationMessage(Message[Any]):
+    """The message as handler methods see it, with an accessor that stays mutable until the handling ends."""
+
+    __slots__ = ("_live", "lookup_destination", "original", "variables")
+
+    def __init__(self, original: Message[Any], lookup_destination: str, variables: dict[str, str]) -> None:
+        self._payload = original.payload
+        self._live: MessageHeaders | None = None
+        self.original = original
+        self.lookup_destination = lookup_destination
+        self.variables = variables
+
+    @property
+    def headers(self) -> MessageHeaders:
+        return self._live if self._live is not None else self._build()
+
+    def live_headers(self) -> MessageHeaders | None:
+        return self._live
+
+    @property
+    def readable(self) -> Message[Any]:
+        """What a converter reads: this message, or the original while this has no headers of its own."""
+        return self if self._live is not None else self.original
+
+    def freeze(self) -> None:
+        """Make the headers immutable: the handling is over."""
+        if self._live is not None:
+            accessor = MessageHeaderAccessor.get_accessor(self._live)
+            if accessor is not None:
+                accessor.set_immutable()
+
+    def _build(self) -> MessageHeaders:
+        accessor = MessageHeaderAccessor.get_mutable_accessor(self.original)
+        accessor.set_header(LOOKUP_DESTINATION, self.lookup_destination)
+        accessor.set_header(TEMPLATE_VARIABLES, self.variables)
+        accessor.leave_mutable = True
+        self._live = accessor.message_headers
+        return self._live
+
+
+def header_of(message: Message[Any], name: str) -> Any:
+    """One header, without building the others; None when there is none."""
+    if message.__class__ is InvocationMessage and message.live_headers() is None:
+        if name == LOOKUP_DESTINATION:
+            return message.lookup_destination
+        if name == TEMPLATE_VARIABLES:
+            return message.variables
+        message = message.original
+    return message.headers.get(name)
+
+
+def template_variables(message: Message[Any]) -> dict[str, str] | None:
+    """The variables of the mapping's pattern, or None when the message came another way."""
+    if message.__class__ is InvocationMessage:
+        return message.variables
+    variables: dict[str, str] | None = message.headers.get(TEMPLATE_VARIABLES)
+    return variables
+
+
+def lookup_destination(message: Message[Any]) -> str:
+    """Raises RuntimeError for a message that no dispatcher has seen."""
+    found = header_of(message, LOOKUP_DESTINATION)
+    if found is None:
+        raise RuntimeError(f"No lookup destination header in {message}")
+    return str(found)

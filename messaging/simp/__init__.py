@@ -1,0 +1,1 @@
+"""Simple messaging: protocol-neutral headers, templates, annotated controllers."""

@@ -1,0 +1,205 @@
+"""The station between the inbound channel and the methods of controllers (ANN-01)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..channel import MessageChannel, SubscribableChannel
+from ..converter.composite import default_converters
+from ..converter.contract import MessageConverter
+from ..converter.conversion import ConversionService, DefaultConversionService
+from ..exceptions import describe
+from ..executor import Executor
+from ..handler.arguments import (
+    DestinationVariableMethodArgumentResolver,
+    HandlerMethodArgumentResolver,
+    HeaderMethodArgumentResolver,
+    HeadersMethodArgumentResolver,
+)
+from ..handler.dispatch import MappedMethod, MethodMessageHandler
+from ..handler.invocation import InvocationMessage, header_of
+from ..handler.mapping import Placeholders
+from ..handler.marks import MappingKind
+from ..handler.payload import MessageMethodArgumentResolver, PayloadMethodArgumentResolver, Validator
+from ..handler.returns import HandlerMethodReturnValueHandler
+from ..header_accessor import MessageHeaderInitializer
+from ..matching import AntPathMatcher, PathMatcher
+from ..message import Message
+from .accessor import DESTINATION, MESSAGE_TYPE, SESSION_ID, USER, SimpMessageHeaderAccessor
+from .attributes import SimpAttributes, bind, unbind
+from .principal import PrincipalMethodArgumentResolver
+from .replies import (
+    HeaderFilter,
+    ReplyHeaders,
+    SendingOperations,
+    SendToMethodReturnValueHandler,
+    SubscriptionMethodReturnValueHandler,
+)
+from .template import SimpMessagingTemplate
+from .types import SimpMessageType, destination_user_name
+
+logger = logging.getLogger(__name__)
+
+ERRORS_DESTINATION = "/queue/errors"
+"""Where a user hears of unhandled errors, if that is switched on: clients subscribe to ``/user/queue/errors``."""
+
+_KINDS = {SimpMessageType.MESSAGE: MappingKind.MESSAGE, SimpMessageType.SUBSCRIBE: MappingKind.SUBSCRIBE}
+
+
+class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
+    """Hands messages with an application destination to annotated methods, and their return values to the broker."""
+
+    def __init__(
+        self,
+        inbound: SubscribableChannel,
+        outbound: MessageChannel,
+        broker_template: SendingOperations,
+        *,
+        # which messages
+        destination_prefixes: Iterable[str] = (),
+        path_matcher: PathMatcher | None = None,
+        placeholders: Placeholders | None = None,
+        # arguments
+        message_converter: MessageConverter | None = None,
+        conversion_service: ConversionService | None = None,
+        validator: Validator | None = None,
+        custom_argument_resolvers: Iterable[HandlerMethodArgumentResolver] = (),
+        argument_resolvers: Sequence[HandlerMethodArgumentResolver] | None = None,
+        # return values
+        header_initializer: MessageHeaderInitializer | None = None,
+        custom_return_value_handlers: Iterable[HandlerMethodReturnValueHandler] = (),
+        return_value_handlers: Sequence[HandlerMethodReturnValueHandler] | None = None,
+        future_executor: Executor | None = None,
+        # errors
+        report_unhandled_errors: bool = False,
+    ) -> None:
+        """*outbound* takes the answers to subscriptions, *broker_template* sends all other return values.
+
+        Prefixes get a trailing slash; none means that every destination is tried. ``argument_resolvers`` and
+        ``return_value_handlers`` replace the lists of Spring's order, in which the custom ones have their place.
+        """
+        converter = message_converter or default_converters()
+        conversion = conversion_service or DefaultConversionService()
+        self.reply_headers = ReplyHeaders(header_initializer)
+        if argument_resolvers is None:
+            argument_resolvers = (
+                HeaderMethodArgumentResolver(conversion),
+                HeadersMethodArgumentResolver(),
+                DestinationVariableMethodArgumentResolver(conversion),
+                PrincipalMethodArgumentResolver(),
+                MessageMethodArgumentResolver(converter),
+                *custom_argument_resolvers,
+                PayloadMethodArgumentResolver(converter, validator),
+            )
+        if return_value_handlers is None:
+            headers = self.reply_headers
+            client_template = SimpMessagingTemplate(outbound, message_converter=converter)
+            return_value_handlers = (
+                SendToMethodReturnValueHandler(broker_template, headers, placeholders=placeholders),
+                SubscriptionMethodReturnValueHandler(client_template, headers),
+                *custom_return_value_handlers,
+                SendToMethodReturnValueHandler(broker_template, headers, annotation_required=False),
+            )
+        matcher = path_matcher or AntPathMatcher()
+        super().__init__(
+            argument_resolvers=argument_resolvers,
+            return_value_handlers=return_value_handlers,
+            path_matcher=matcher,
+            placeholders=placeholders,
+            future_executor=future_executor,
+        )
+        self._inbound = inbound
+        self._template = broker_template
+        self._prefixes = tuple(each if each.endswith("/") else f"{each}/" for each in destination_prefixes)
+        self._kept = 1 if matcher.slash_separator else 0  # how much of a prefix's end stays on the lookup destination
+        self._report_unhandled_errors = report_unhandled_errors
+        self._running = False
+
+    @property
+    def destination_prefixes(self) -> tuple[str, ...]:
+        """Each with a trailing slash. Never None, may be empty."""
+        return self._prefixes
+
+    @property
+    def is_running(self) -> bool:
+        return self._running
+
+    def start(self) -> None:
+        """Subscribe to the inbound channel. Twice does nothing more."""
+        self._running = True
+        self._inbound.subscribe(self)
+
+    def stop(self) -> None:
+        """Unsubscribe; messages that are being handled are not waited for. Twice does nothing more."""
+        self._running = False
+        self._inbound.unsubscribe(self)
+
+    def add_header_filter(self, header_filter: HeaderFilter) -> None:
+        """Copy to replies the native headers of the message whose names one of the filters says yes to."""
+        self.reply_headers.add_filter(header_filter)
+
+    # -- handling
+
+    def handle_message(self, message: Message[Any]) -> None:
+        """Messages without destination, or with one outside the prefixes, are somebody else's and ignored.
+
+        Raises RuntimeError for an ambiguous mapping and for a message without session id or session attributes.
+        """
+        headers = message.headers
+        destination = headers.get(DESTINATION)
+        if destination is None:
+            return
+        lookup_destination = self.lookup_destination(destination)
+        if lookup_destination is None:
+            return
+        kind = _KINDS.get(headers.get(MESSAGE_TYPE))
+        if kind is not None:
+            self.dispatch(message, kind, lookup_destination)
+        else:
+            logger.debug("No matching message handler methods.")
+
+    def lookup_destination(self, destination: str) -> str | None:
+        """The destination without the application's prefix; None when it has none of them."""
+        if not self._prefixes:
+            return destination
+        for prefix in self._prefixes:
+            if destination.startswith(prefix):
+                return destination[len(prefix) - self._kept :]
+        return None
+
+    def handle_match(self, mapped: MappedMethod, message: InvocationMessage) -> None:
+        token = bind(SimpAttributes.from_message(message.original))
+        try:
+            super().handle_match(mapped, message)
+        finally:
+            unbind(token)
+
+    # -- errors
+
+    def unhandled(self, error: BaseException, message: InvocationMessage) -> None:
+        super().unhandled(error, message)
+        if self._report_unhandled_errors:
+            # Differs from Spring: there nobody hears of it.
+            try:
+                self._report(error, message)
+            except Exception:  # the error is in the log already; that its report failed is, too
+                logger.exception("Could not report an unhandled exception (%s)", self.describe(message))
+
+    def _report(self, error: BaseException, message: InvocationMessage) -> None:
+        """Tell the session that the message came from, in words and without a trace."""
+        session_id = header_of(message, SESSION_ID)
+        user = header_of(message, USER)
+        accessor = SimpMessageHeaderAccessor(SimpMessageType.MESSAGE)
+        accessor.session_id = session_id
+        accessor.leave_mutable = True
+        self._template.convert_and_send_to_user(
+            session_id if user is None else destination_user_name(user),
+            ERRORS_DESTINATION,
+            {"message": describe(error) or type(error).__name__},
+            accessor.message_headers,
+        )
+
+    def describe(self, message: InvocationMessage) -> str:
+        return f"session={header_of(message, SESSION_ID)} destination={header_of(message, DESTINATION)}"

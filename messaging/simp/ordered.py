@@ -1,0 +1,203 @@
+"""Keeps the messages of one session in order on a channel that handles messages side by side (CH-05)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..channel import INDEFINITE_TIMEOUT, ExecutorChannelInterceptor, MessageChannel, MessageHandler
+from ..exceptions import MessageDeliveryError
+from ..message import Message
+from ..subscribable import ExecutorSubscribableChannel
+from .accessor import SimpMessageHeaderAccessor, session_id_of
+
+logger = logging.getLogger(__name__)
+
+NEXT_MESSAGE_TASK = "simpNextMessageTask"
+"""Header with what is to be called when a message was handled, or is safe to be followed by the next."""
+
+MAX_QUEUED = 10_000
+"""How many messages of one session may wait by default: far beyond any burst, and some MiB at most for a session
+that is stuck.
+"""
+
+ErrorCallback = Callable[[Message[Any], Exception], object]
+
+
+class OrderedMessageChannelDecorator:
+    """Sends the messages of one session one at a time: the next goes out when all subscribers are done with the one
+    before.
+
+    Messages need a mutable SimpMessageHeaderAccessor (else ValueError), and the channel the interceptor that
+    ``configure_interceptor`` adds. ``send`` returns True always: errors of the channel are logged, a vetoed message
+    is dropped, and the next one is sent. More than *max_queued* waiting messages raise MessageDeliveryError. Any
+    thread may send.
+    """
+
+    def __init__(
+        self,
+        channel: MessageChannel,
+        *,
+        max_queued: int = MAX_QUEUED,
+        error_callback: ErrorCallback | None = None,
+        log: logging.Logger = logger,
+    ) -> None:
+        self.channel = channel
+        self.max_queued = max_queued
+        self._error_callback = error_callback
+        self._log = log
+        self._lock = threading.Lock()
+        """Guards the two below and the tasks' state; held for a few instructions, never while sending."""
+        self._waiting: deque[_NextMessageTask] = deque()
+        self._in_flight: _NextMessageTask | None = None
+
+    @property
+    def queued(self) -> int:
+        """Messages that wait, without the one in flight."""
+        return len(self._waiting)
+
+    def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
+        accessor = SimpMessageHeaderAccessor.get_accessor(message)
+        if accessor is None or not accessor.is_mutable:
+            raise ValueError("Expected mutable SimpMessageHeaderAccessor")
+        task = _NextMessageTask(self, message, timeout_ms)
+        accessor.set_header(NEXT_MESSAGE_TASK, task)
+        with self._lock:
+            # Differs from Spring: the queue is bounded, in case the channel's executor cannot keep up.
+            full = len(self._waiting) >= self.max_queued
+            if not full:
+                self._waiting.append(task)
+        if full:
+            session = session_id_of(message.headers)
+            raise MessageDeliveryError(
+                f"Session {session} has {self.max_queued} messages waiting to be sent in order, which is the limit",
+                message,
+            )
+        self._send_waiting()
+        return True
+
+    def _send_waiting(self) -> None:
+        """Send until there is nothing to send, or a message is on its way that somebody else will finish.
+
+        A loop and not a recursion: on a channel without executor all of a long queue may be sent by one call.
+        """
+        while True:
+            with self._lock:
+                if self._in_flight is not None or not self._waiting:
+                    return
+                task = self._in_flight = self._waiting.popleft()
+            if not self._hand_over(task):
+                self._release(task)
+            with self._lock:
+                task.sender_left = True
+                if not task.released:
+                    return
+
+    def _hand_over(self, task: _NextMessageTask) -> bool:
+        """Send through the channel; False when nobody will call the task any more."""
+        # Differs from Spring: subscribers are counted for each message. A session whose decorator was made with
+        # another number of them would wait for ever.
+        task.outstanding = _subscriber_count(self.channel)
+        try:
+            return self.channel.send(task.message, task.timeout_ms) and task.outstanding is not None
+        except Exception as error:  # the sender may be long gone: the callback is who can be told
+            self._report(task.message, error)
+            return False
+        except BaseException:  # the greenlet was killed: the session's next message must still find its way
+            self._release(task)
+            raise
+
+    def _report(self, message: Message[Any], error: Exception) -> None:
+        try:
+            if self._error_callback is None:
+                self._log.error("Failed to send %s", message, exc_info=error)
+            else:
+                self._error_callback(message, error)
+        except Exception:  # the session's next message must still find its way
+            self._log.exception("Failed to report that %s could not be sent", message)
+
+    def _handled(self, task: _NextMessageTask) -> None:
+        """One subscriber is done, or the message is where the next may follow it."""
+        with self._lock:
+            task.outstanding = (task.outstanding or 1) - 1
+            done = task.outstanding == 0
+        if done and self._release(task):
+            self._send_waiting()
+
+    def _release(self, task: _NextMessageTask) -> bool:
+        """Let the next message go; True when its sender has left, so that somebody else has to send it."""
+        with self._lock:
+            if task.released:
+                return False
+            task.released = True
+            if self._in_flight is task:
+                self._in_flight = None
+            return task.sender_left
+
+
+class _NextMessageTask:
+    """What the header holds: called once for each subscriber that is done with the message."""
+
+    __slots__ = ("_decorator", "message", "outstanding", "released", "sender_left", "timeout_ms")
+
+    def __init__(self, decorator: OrderedMessageChannelDecorator, message: Message[Any], timeout_ms: int) -> None:
+        self._decorator = decorator
+        self.message = message
+        self.timeout_ms = timeout_ms
+        self.outstanding: int | None = None
+        self.released = False
+        self.sender_left = False
+
+    def __call__(self) -> None:
+        self._decorator._handled(self)
+
+
+class OrderingChannelInterceptor(ExecutorChannelInterceptor):
+    """Calls the task of each message that was handled."""
+
+    def after_message_handled(
+        self, message: Message[Any], channel: MessageChannel, handler: MessageHandler, error: BaseException | None
+    ) -> None:
+        task = next_message_task(message)
+        if task is not None:
+            task()
+
+
+def next_message_task(message: Message[Any]) -> Callable[[], object] | None:
+    """What lets the session's next message go, or None for a message that was not sent in order."""
+    headers = message.live_headers()
+    if headers is None:
+        return None
+    task: Callable[[], object] | None = headers.get(NEXT_MESSAGE_TASK)
+    return task
+
+
+def supports_ordered_messages(channel: MessageChannel) -> bool:
+    """Whether ``configure_interceptor`` has been there."""
+    return any(isinstance(each, OrderingChannelInterceptor) for each in getattr(channel, "interceptors", ()))
+
+
+def configure_interceptor(channel: MessageChannel, preserve: bool) -> None:
+    """Prepare *channel* for ordered messages, at index 0 of its interceptors, or undo that. Twice does nothing more.
+
+    Raises ValueError when another channel than an ExecutorSubscribableChannel is to preserve the order.
+    """
+    if not isinstance(channel, ExecutorSubscribableChannel):
+        if preserve:
+            raise ValueError("An ExecutorSubscribableChannel is required for 'preservePublishOrder'")
+        return
+    if preserve and not supports_ordered_messages(channel):
+        channel.add_interceptor(OrderingChannelInterceptor(), 0)
+    elif not preserve:
+        for each in channel.interceptors:
+            if isinstance(each, OrderingChannelInterceptor):
+                channel.remove_interceptor(each)
+
+
+def _subscriber_count(channel: MessageChannel) -> int | None:
+    """How many subscribers will say that they are done; None when there is none."""
+    subscribers = getattr(channel, "subscribers", None)
+    return 1 if subscribers is None else len(subscribers) or None

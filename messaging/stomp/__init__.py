@@ -1,0 +1,1 @@
+"""STOMP: the pure frame codec, its headers, the decoder and the encoder of messages."""

@@ -1,0 +1,162 @@
+"""The channel between all stations: calls every subscriber, in the sender's thread or through an executor
+(CH-02, CH-03).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from .channel import CallableMessageHandler, ChannelInterceptor, ExecutorChannelInterceptor, MessageHandler
+from .exceptions import MessageDeliveryError, MessagingError, TaskRejectedError
+from .executor import Executor
+from .header_accessor import MutableMessageHeaders
+from .interceptable import AbstractMessageChannel, overrides
+from .message import Message
+
+logger = logging.getLogger(__name__)
+
+Subscriber = MessageHandler | Callable[[Message[Any]], object]
+
+
+class ExecutorSubscribableChannel(AbstractMessageChannel):
+    """Hands each message to all subscribers, in the order in which they subscribed.
+
+    Without *executor* they run one after another in the sender's thread, and an error of one goes to the sender and
+    keeps the later ones from running. With an executor there is a task for each subscriber, errors end there in a
+    log line, and messages have no order among each other; a task that the executor rejects runs in the sender's
+    thread.
+    """
+
+    def __init__(self, executor: Executor | None = None, *, name: str | None = None) -> None:
+        self.executor = executor
+        self._handlers: tuple[MessageHandler, ...] = ()
+        super().__init__(name)
+
+    @property
+    def subscribers(self) -> tuple[MessageHandler, ...]:
+        """A snapshot, in the order of subscription."""
+        return self._handlers
+
+    def subscribe(self, handler: Subscriber) -> bool:
+        """Add a handler (or a function); False when it was there already."""
+        subscriber = _as_handler(handler)
+        with self._changing:
+            if subscriber in self._handlers:
+                return False
+            self._handlers = (*self._handlers, subscriber)
+        return True
+
+    def unsubscribe(self, handler: Subscriber) -> bool:
+        """Remove a handler; False when it was not there."""
+        subscriber = _as_handler(handler)
+        with self._changing:
+            if subscriber not in self._handlers:
+                return False
+            self._handlers = tuple(each for each in self._handlers if each != subscriber)
+        return True
+
+    def has_subscription(self, handler: Subscriber) -> bool:
+        return _as_handler(handler) in self._handlers
+
+    def _hooks_changed(self) -> None:
+        super()._hooks_changed()
+        base = ExecutorChannelInterceptor
+        around = [each for each in self._interceptors if isinstance(each, base)]
+        self._around: tuple[ExecutorChannelInterceptor, ...] = tuple(
+            each
+            for each in around
+            if overrides(each, base, "before_handle") or overrides(each, base, "after_message_handled")
+        )
+
+    def _send_internal(self, message: Message[Any], timeout_ms: int) -> bool:
+        executor = self.executor
+        if executor is None and not self._around:
+            for handler in self._handlers:
+                try:
+                    handler.handle_message(message)
+                except MessagingError:
+                    raise
+                except Exception as error:
+                    raise self._handling_error(message, handler) from error
+            return True
+        for handler in self._handlers:
+            task = SendTask(self, message, handler)
+            if executor is None:
+                task()
+            else:
+                try:
+                    executor.execute(task)
+                except TaskRejectedError:
+                    task()
+        return True
+
+    def _handling_error(self, message: Message[Any], handler: MessageHandler) -> MessageDeliveryError:
+        return MessageDeliveryError(f"Failed to handle {message} to {self} in {handler}", message)
+
+
+class SendTask:
+    """One message on its way to one subscriber, with the interceptors around it (CH-03)."""
+
+    __slots__ = ("channel", "handler", "message")
+
+    def __init__(self, channel: ExecutorSubscribableChannel, message: Message[Any], handler: MessageHandler) -> None:
+        self.channel = channel
+        self.message = message
+        self.handler = handler
+
+    def __call__(self) -> None:
+        around = self.channel._around
+        if around:
+            self._run_with_interceptors(around)
+            return
+        try:
+            self.handler.handle_message(self.message)
+        except MessagingError:
+            raise
+        except Exception as error:
+            raise self.channel._handling_error(self.message, self.handler) from error
+
+    def _run_with_interceptors(self, around: tuple[ExecutorChannelInterceptor, ...]) -> None:
+        channel, handler = self.channel, self.handler
+        applied: list[ExecutorChannelInterceptor] = []
+        try:
+            for interceptor in around:
+                message = interceptor.before_handle(self.message, channel, handler)
+                if message is None:
+                    logger.debug("%s left out %s", interceptor, handler)
+                    self._after(applied, None)
+                    return
+                self.message = message
+                applied.append(interceptor)
+            handler.handle_message(self.message)
+        except BaseException as error:  # a killed greenlet, too, must give back what its hooks took
+            self._after(applied, error)
+            if isinstance(error, MessagingError) or not isinstance(error, Exception):
+                raise
+            raise channel._handling_error(self.message, handler) from error
+        self._after(applied, None)
+
+    def _after(self, applied: list[ExecutorChannelInterceptor], error: BaseException | None) -> None:
+        for interceptor in reversed(applied):
+            try:
+                interceptor.after_message_handled(self.message, self.channel, self.handler, error)
+            except Exception:  # the message was handled: a failing hook must not say otherwise
+                logger.exception("Exception from after_message_handled of %s", interceptor)
+
+
+class ImmutableMessageChannelInterceptor(ChannelInterceptor):
+    """Freezes headers that are still mutable: the last interceptor, so that the ones before it may change them
+    (CH-04).
+    """
+
+    def pre_send(self, message: Message[Any], channel: object) -> Message[Any] | None:
+        headers = message.live_headers()
+        if headers.__class__ is MutableMessageHeaders and headers.mutable:
+            headers.accessor.set_immutable()
+        return message
+
+
+def _as_handler(handler: Subscriber) -> MessageHandler:
+    return handler if isinstance(handler, MessageHandler) else CallableMessageHandler(handler)

@@ -1,0 +1,1 @@
+"""Users: who is connected, and messages to them wherever their sessions are."""

@@ -1,0 +1,161 @@
+"""Messages to users: ``/user/...`` destinations become those of single sessions, and go on to the broker (USR-01, USR-02).
+
+A client that subscribes to ``/user/queue/x`` is subscribed to ``/queue/x-user<its session id>``; a message to ``/user/joe/queue/x``
+goes to that destination of each of joe's sessions, and arrives as a message from ``/user/queue/x``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ..channel import MessageChannel, SubscribableChannel
+from ..message import Message
+from ..simp.accessor import (
+    DESTINATION,
+    MESSAGE_TYPE,
+    ORIGINAL_DESTINATION,
+    SESSION_ID,
+    USER,
+    SimpMessageHeaderAccessor,
+)
+from ..simp.types import SimpMessageType, destination_user_name
+from .registry import SimpUserRegistry
+
+logger = logging.getLogger(__name__)
+
+_SUBSCRIPTIONS = (SimpMessageType.SUBSCRIBE, SimpMessageType.UNSUBSCRIBE)
+
+
+class UserDestinationResult:
+    """Where a message to a user goes."""
+
+    __slots__ = ("source_destination", "subscribe_destination", "target_destinations", "user")
+
+    def __init__(
+        self, source_destination: str, target_destinations: tuple[str, ...], subscribe_destination: str, user: str | None
+    ) -> None:
+        self.source_destination = source_destination
+        self.target_destinations = target_destinations
+        """One for each session. Never None, empty when the user has no session here."""
+        self.subscribe_destination = subscribe_destination
+        """As the subscriber knows it: ``/user/queue/x``."""
+        self.user = user
+
+
+class DefaultUserDestinationResolver:
+    """Knows the sessions of users from a registry. Override ``get_target_destination`` for another naming scheme."""
+
+    def __init__(self, user_registry: SimpUserRegistry, *, prefix: str = "/user/", remove_leading_slash: bool = False) -> None:
+        self.user_registry = user_registry
+        self.prefix = prefix if prefix.endswith("/") else f"{prefix}/"
+        self.remove_leading_slash = remove_leading_slash
+
+    def resolve_destination(self, message: Message[Any]) -> UserDestinationResult | None:
+        """Where the message goes; None when its destination is not a user's.
+
+        Raises ValueError for a message to a user without a destination behind the name.
+        """
+        headers = message.headers
+        destination: str | None = headers.get(DESTINATION)
+        if destination is None or not destination.startswith(self.prefix):
+            return None
+        message_type = headers.get(MESSAGE_TYPE)
+        if message_type in _SUBSCRIPTIONS:
+            return self._of_subscription(message, destination)
+        return self._of_message(message, destination) if message_type is SimpMessageType.MESSAGE else None
+
+    def _of_subscription(self, message: Message[Any], destination: str) -> UserDestinationResult | None:
+        session_id = message.headers.get(SESSION_ID)
+        if session_id is None:
+            logger.error("No session id. Ignoring %s", message)
+            return None
+        principal = message.headers.get(USER)
+        user = destination_user_name(principal) if principal is not None else None
+        if user is not None and "%2F" in user:
+            raise ValueError(f'Invalid sequence "%2F" in user name: {user}')
+        return self._result(destination, destination[len(self.prefix) - 1 :], (session_id,), user)
+
+    def _of_message(self, message: Message[Any], destination: str) -> UserDestinationResult:
+        encoded, slash, _ = destination[len(self.prefix) :].partition("/")
+        if not slash or not encoded:
+            raise ValueError('Expected destination pattern "/user/{userId}/**"')
+        actual = destination[len(self.prefix) + len(encoded) :]
+        name = encoded.replace("%2F", "/")
+        session_id = message.headers.get(SESSION_ID)
+        if name == session_id:
+            return self._result(destination, actual, (name,), None)
+        user = self.user_registry.get_user(name)
+        sessions = tuple(session.id for session in user.sessions) if user is not None else ()
+        if session_id in sessions:
+            sessions = (session_id,)
+        return self._result(destination, actual, sessions, name)
+
+    def _result(self, source: str, actual: str, sessions: tuple[str, ...], user: str | None) -> UserDestinationResult:
+        shown = actual
+        if self.remove_leading_slash:
+            actual = actual.removeprefix("/")
+        targets = tuple(self.get_target_destination(source, actual, session_id, user) for session_id in sessions)
+        return UserDestinationResult(source, targets, self.prefix[:-1] + shown, user)
+
+    def get_target_destination(self, source: str, actual: str, session_id: str, user: str | None) -> str:
+        """The broker's name for the destination *actual* of one session."""
+        return f"{actual}-user{session_id}"
+
+
+class UserDestinationMessageHandler:
+    """Listens on the inbound and on the broker channel, and sends what it resolved to the broker channel."""
+
+    def __init__(
+        self,
+        inbound: SubscribableChannel,
+        broker: SubscribableChannel,
+        resolver: DefaultUserDestinationResolver,
+        *,
+        target: MessageChannel | None = None,
+    ) -> None:
+        self.client_inbound_channel = inbound
+        self.broker_channel = broker
+        self.resolver = resolver
+        self._target = target or broker
+        self._running = False
+
+    @property
+    def is_running(self) -> bool:
+        return self._running
+
+    def start(self) -> None:
+        """Subscribe to both channels. Twice does nothing."""
+        if not self._running:
+            self._running = True
+            self.client_inbound_channel.subscribe(self)
+            self.broker_channel.subscribe(self)
+
+    def stop(self) -> None:
+        """Unsubscribe. Twice does nothing."""
+        if self._running:
+            self._running = False
+            self.client_inbound_channel.unsubscribe(self)
+            self.broker_channel.unsubscribe(self)
+
+    def handle_message(self, message: Message[Any]) -> None:
+        """Send one message on for each session that it is for; what is not for a user is ignored."""
+        destination = message.headers.get(DESTINATION)
+        if destination is None or not destination.startswith(self.resolver.prefix):
+            return
+        result = self.resolver.resolve_destination(message)
+        if result is None:
+            return
+        if not result.target_destinations:
+            logger.debug("No active sessions for user destination %s", result.source_destination)
+            return
+        for target in result.target_destinations:
+            accessor = SimpMessageHeaderAccessor(message)
+            accessor.destination = target
+            accessor.set_native_header(ORIGINAL_DESTINATION, result.subscribe_destination)
+            accessor.remove_native_header("receipt")  # the broker answers the frame that the client sent
+            accessor.leave_mutable = True
+            self._target.send(Message(message.payload, accessor.message_headers))
+
+    def __str__(self) -> str:
+        return f"UserDestinationMessageHandler[{self.resolver.prefix}]"

@@ -1,0 +1,1 @@
+"""The application object, and the registries that its configurers fill in."""

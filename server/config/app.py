@@ -1,0 +1,272 @@
+"""The application: plain objects wired together, as a WSGI application (CFG-03, CFG-08, LIFE-01)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from ...messaging.broker.simple import SimpleBrokerMessageHandler
+from ...messaging.broker.subscriptions import DefaultSubscriptionRegistry
+from ...messaging.config.broker import MessageBrokerRegistry, SimpleBrokerRegistration
+from ...messaging.config.channels import ChannelRegistration, TaskExecutorRegistration
+from ...messaging.converter.composite import default_converters
+from ...messaging.converter.contract import MessageConverter
+from ...messaging.events import ApplicationEvents
+from ...messaging.executor import PooledExecutor, TaskScheduler
+from ...messaging.handler.arguments import HandlerMethodArgumentResolver
+from ...messaging.handler.returns import HandlerMethodReturnValueHandler
+from ...messaging.simp.annotated import SimpAnnotationMethodMessageHandler
+from ...messaging.simp.ordered import configure_interceptor
+from ...messaging.simp.template import SimpMessagingTemplate
+from ...messaging.subscribable import ExecutorSubscribableChannel, ImmutableMessageChannelInterceptor
+from ..decorators import apply_decorator_factories
+from ..exceptions import HandshakeFailureError
+from ..handlers import WebSocketHandler
+from ..handshake.mapping import WebSocketHandlerMapping
+from ..handshake.request import HandshakeRequest, HandshakeResponse
+from ..subprotocol.endpoint import SubProtocolWebSocketHandler
+from ..subprotocol.stomp import StompSubProtocolHandler
+from ..transport_options import ENVIRON_KEY
+from .configurer import WebSocketConfigurer, WebSocketMessageBrokerConfigurer
+from .endpoints import StompEndpointRegistry, WebSocketHandlerRegistry
+from .scheduling import ApplicationTaskScheduler
+from .stats import WebSocketMessageBrokerStats
+from .transport import WebSocketTransportRegistration
+
+logger = logging.getLogger(__name__)
+
+WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Runtime(Protocol):
+    """What the server gives the application when it starts it."""
+
+    @property
+    def scheduler(self) -> TaskScheduler: ...
+
+    def executor(self, settings: TaskExecutorRegistration) -> PooledExecutor: ...
+
+
+class HttpRequestHandler(Protocol):
+    """Serves the requests of one path."""
+
+    def handle(self, request: HandshakeRequest) -> HandshakeResponse: ...
+
+
+class WellheadApp:
+    """WebSocket endpoints in front of a WSGI application.
+
+    Requests to an endpoint are handshakes; all others go to *wsgi_app*, or are answered 404 without one. Everything is wired when the
+    object is made and works from then on in the caller's thread; the server's ``start`` adds timers and executors.
+    """
+
+    def __init__(
+        self,
+        wsgi_app: WsgiApplication | None = None,
+        *configurers: WebSocketMessageBrokerConfigurer | WebSocketConfigurer,
+        controllers: Sequence[object] = (),
+        validator: Callable[..., Any] | None = None,
+    ) -> None:
+        """*controllers* are objects whose methods, or functions that, carry mappings."""
+        self.wsgi_app = wsgi_app
+        self.events = ApplicationEvents()
+        """Where to listen for sessions that come and go."""
+        self.task_scheduler = ApplicationTaskScheduler()
+        self._mapping: WebSocketHandlerMapping[HttpRequestHandler] = WebSocketHandlerMapping()
+        self._runtime: Runtime | None = None
+        self._executors: list[PooledExecutor] = []
+        self._gather(configurers)
+        self._make_channels()
+        self._make_messaging(controllers, validator)
+        self._make_endpoints()
+
+    # -- making it
+
+    def _gather(self, configurers: Sequence[WebSocketMessageBrokerConfigurer | WebSocketConfigurer]) -> None:
+        """Let the configurers fill in the registries."""
+        self._handlers = WebSocketHandlerRegistry()
+        self._endpoints = StompEndpointRegistry()
+        self._transport = WebSocketTransportRegistration()
+        self._broker = MessageBrokerRegistry()
+        self._inbound = ChannelRegistration("clientInboundChannel")
+        self._outbound = ChannelRegistration("clientOutboundChannel")
+        self._resolvers: list[HandlerMethodArgumentResolver] = []
+        self._return_handlers: list[HandlerMethodReturnValueHandler] = []
+        converters: list[MessageConverter] = []
+        defaults = True
+        for configurer in configurers:
+            if isinstance(configurer, WebSocketConfigurer):
+                configurer.register_web_socket_handlers(self._handlers)
+            if isinstance(configurer, WebSocketMessageBrokerConfigurer):
+                configurer.register_stomp_endpoints(self._endpoints)
+                configurer.configure_web_socket_transport(self._transport)
+                configurer.configure_message_broker(self._broker)
+                configurer.configure_client_inbound_channel(self._inbound)
+                configurer.configure_client_outbound_channel(self._outbound)
+                configurer.add_argument_resolvers(self._resolvers)
+                configurer.add_return_value_handlers(self._return_handlers)
+                defaults = configurer.configure_message_converters(converters) is not False and defaults
+        self.broker_message_converter = default_converters(converters, register_defaults=defaults)
+
+    def _make_channels(self) -> None:
+        self.client_inbound_channel = ExecutorSubscribableChannel(name="clientInboundChannel")
+        self.client_outbound_channel = ExecutorSubscribableChannel(name="clientOutboundChannel")
+        self.broker_channel = ExecutorSubscribableChannel(name="brokerChannel")
+        self._channels = (
+            (self.client_inbound_channel, self._inbound),
+            (self.client_outbound_channel, self._outbound),
+            (self.broker_channel, self._broker.broker_channel),
+        )
+        for channel, registration in self._channels:
+            channel.set_interceptors((*registration.registered_interceptors, ImmutableMessageChannelInterceptor()))
+        configure_interceptor(self.client_outbound_channel, self._broker.preserve_publish_order)
+
+    def _make_messaging(self, controllers: Sequence[object], validator: Callable[..., Any] | None) -> None:
+        registry = self._broker
+        self.broker_messaging_template = SimpMessagingTemplate(
+            self.broker_channel,
+            message_converter=self.broker_message_converter,
+            user_destination_prefix=registry.user_destination_prefix,
+        )
+        self.simp_annotation_method_message_handler = SimpAnnotationMethodMessageHandler(
+            self.client_inbound_channel,
+            self.client_outbound_channel,
+            self.broker_messaging_template,
+            destination_prefixes=registry.application_destination_prefixes,
+            path_matcher=registry.path_matcher,
+            message_converter=self.broker_message_converter,
+            custom_argument_resolvers=self._resolvers,
+            custom_return_value_handlers=self._return_handlers,
+            validator=validator,
+            report_unhandled_errors=registry.report_unhandled_errors,
+        )
+        for controller in controllers:
+            self.simp_annotation_method_message_handler.register(controller)
+        simple = registry.simple_broker or SimpleBrokerRegistration(())
+        self.simple_broker_message_handler = SimpleBrokerMessageHandler(
+            self.client_inbound_channel,
+            self.client_outbound_channel,
+            self.broker_channel,
+            simple.destination_prefixes,
+            user_destination_prefix=registry.user_destination_prefix,
+            events=self.events,
+            subscription_registry=DefaultSubscriptionRegistry(
+                path_matcher=registry.path_matcher,
+                cache_limit=registry.cache_limit,
+                selector_header_name=simple.selector_header_name,
+            ),
+            task_scheduler=simple.task_scheduler or self.task_scheduler,
+            heartbeat_ms=simple.heartbeat_ms,
+            preserve_publish_order=registry.preserve_publish_order,
+            receipts=simple.receipts,
+            reject_unsupported_frames=simple.reject_unsupported_frames,
+        )
+
+    def _make_endpoints(self) -> None:
+        transport, endpoints = self._transport, self._endpoints
+        self.stomp_sub_protocol_handler = StompSubProtocolHandler(
+            events=self.events,
+            error_handler=endpoints.error_handler,
+            message_size_limit=transport.message_size_limit,
+            preserve_receive_order=endpoints.preserve_receive_order,
+        )
+        self.sub_protocol_web_socket_handler = SubProtocolWebSocketHandler(
+            self.client_inbound_channel,
+            self.client_outbound_channel,
+            send_time_limit_ms=transport.send_time_limit_ms,
+            send_buffer_size_limit=transport.send_buffer_size_limit,
+            overflow_strategy=transport.overflow_strategy,
+            time_to_first_message_ms=transport.time_to_first_message_ms,
+            task_scheduler=self.task_scheduler,
+        )
+        self.sub_protocol_web_socket_handler.add_protocol_handler(self.stomp_sub_protocol_handler)
+        self.web_socket_message_broker_stats = WebSocketMessageBrokerStats(
+            self.sub_protocol_web_socket_handler.stats,
+            self.stomp_sub_protocol_handler.stats,
+            self.client_inbound_channel,
+            self.client_outbound_channel,
+            self.task_scheduler,
+        )
+        stomp: WebSocketHandler = apply_decorator_factories(
+            self.sub_protocol_web_socket_handler, transport.decorator_factories
+        )
+        for endpoint in endpoints.endpoints:
+            for path, request_handler in endpoint.request_handlers(stomp):
+                self._mapping.register(path, request_handler, endpoints.order)
+        for registration in self._handlers.registrations:
+            for path, request_handler in registration.request_handlers(registration.handler):
+                self._mapping.register(path, request_handler, self._handlers.order)
+
+    # -- by name
+
+    @property
+    def template(self) -> SimpMessagingTemplate:
+        """Sends messages to subscribers, from anywhere: ``app.template.convert_and_send("/topic/news", {...})``."""
+        return self.broker_messaging_template
+
+    @property
+    def stats(self) -> WebSocketMessageBrokerStats:
+        return self.web_socket_message_broker_stats
+
+    @property
+    def is_running(self) -> bool:
+        return self._runtime is not None
+
+    # -- life cycle
+
+    def start(self, runtime: Runtime) -> None:
+        """Give the channels their executors, then start from the inside out. The server calls it. Twice does nothing."""
+        if self._runtime is not None:
+            return
+        self._runtime = runtime
+        self.task_scheduler.delegate = runtime.scheduler
+        for channel, registration in self._channels:
+            channel.executor = registration.make_executor(runtime)
+            if channel.executor is not None and registration.registered_executor is None:
+                self._executors.append(channel.executor)  # type: ignore[arg-type]  # made by the runtime, so it is a pool
+        receive_in_order = self._endpoints.preserve_receive_order and self.client_inbound_channel.executor is not None
+        configure_interceptor(self.client_inbound_channel, receive_in_order)
+        self.simp_annotation_method_message_handler.start()
+        self.simple_broker_message_handler.start()
+        self.sub_protocol_web_socket_handler.start()
+        self.web_socket_message_broker_stats.start()
+
+    def stop(self) -> None:
+        """Close all sessions with 1001, then stop in the reverse order. The server calls it. Twice does nothing."""
+        if self._runtime is None:
+            return
+        self.web_socket_message_broker_stats.stop()
+        self.sub_protocol_web_socket_handler.stop()
+        self.simple_broker_message_handler.stop()
+        self.simp_annotation_method_message_handler.stop()
+        for executor in self._executors:
+            executor.shutdown()
+        self._executors.clear()
+        for channel, registration in self._channels:
+            channel.executor = registration.registered_executor
+        self.task_scheduler.delegate = None
+        self._runtime = None
+
+    # -- WSGI
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        found = self._mapping.match(environ)
+        if found is None:
+            return self._other(environ, start_response)
+        handler, variables = found
+        environ[ENVIRON_KEY] = self._transport.web_socket
+        try:
+            response = handler.handle(HandshakeRequest(environ, variables))
+        except HandshakeFailureError as error:
+            logger.exception("Handshake failed for %s", environ.get("PATH_INFO"))
+            response = HandshakeResponse()
+            response.refuse(500, "Handshake failed" if error.__cause__ else str(error))
+        return () if response.upgraded else response.to_wsgi(start_response)
+
+    def _other(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if self.wsgi_app is not None:
+            return self.wsgi_app(environ, start_response)
+        response = HandshakeResponse()
+        response.refuse(404, "Not Found")
+        return response.to_wsgi(start_response)

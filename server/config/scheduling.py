@@ -1,0 +1,32 @@
+"""The scheduler that components are given before there is a runtime."""
+
+from __future__ import annotations
+
+import time
+
+from ...messaging.executor import ScheduledTask, Task, TaskScheduler
+
+
+class ApplicationTaskScheduler:
+    """Passes everything on to the runtime's scheduler, from ``start`` of the application to its ``stop``."""
+
+    def __init__(self) -> None:
+        self.delegate: TaskScheduler | None = None
+
+    def _running(self) -> TaskScheduler:
+        if self.delegate is None:
+            raise RuntimeError("The application is not started: its server starts it, or call start() with a runtime")
+        return self.delegate
+
+    def schedule(self, task: Task, delay_ms: float) -> ScheduledTask:
+        """Run *task* once. Raises RuntimeError when the application is not started."""
+        return self._running().schedule(task, delay_ms)
+
+    def schedule_with_fixed_delay(
+        self, task: Task, delay_ms: float, *, initial_delay_ms: float | None = None
+    ) -> ScheduledTask:
+        """Run *task* again and again. Raises RuntimeError when the application is not started."""
+        return self._running().schedule_with_fixed_delay(task, delay_ms, initial_delay_ms=initial_delay_ms)
+
+    def now_ms(self) -> float:
+        return self.delegate.now_ms() if self.delegate is not None else time.monotonic() * 1000

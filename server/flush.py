@@ -1,0 +1,65 @@
+"""How a session that never blocks lets its writes be gathered: the contract between the concurrent decorator and a runtime.
+
+A runtime with an event loop gives its sessions a ``flusher``. Whoever buffers messages for such a session asks the flusher once per
+turn of the loop, is called back on the loop's thread, and hands over all that has come together in one ``try_send``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from .message import WebSocketMessage
+from .session import WebSocketSession
+
+
+class Flushable(Protocol):
+    """Has something to write."""
+
+    def flush(self) -> None:
+        """Write what there is. Called on the loop's thread; must not block and must not raise."""
+        ...
+
+
+class Flusher(Protocol):
+    """Calls dirty sessions once per turn of its loop."""
+
+    def request(self, flushable: Flushable) -> None:
+        """Have ``flushable.flush()`` called at the end of this turn. From any thread; ask once, not for each message."""
+        ...
+
+    def run_now(self, function: Callable[[], None], *, timeout_ms: float) -> bool:
+        """Run *function* on the loop's thread and return when it has run: at once when called there, else after a hand-over.
+
+        False when it had not run after *timeout_ms*.
+        """
+        ...
+
+    def now_ms(self) -> float:
+        """The loop's monotonic clock, in milliseconds."""
+        ...
+
+    def call_later(self, function: Callable[[], object], delay_ms: float) -> Any:
+        """Run *function* on the loop's thread after *delay_ms*; the result has ``cancel()``."""
+        ...
+
+
+@runtime_checkable
+class NonBlockingWebSocketSession(WebSocketSession, Protocol):
+    """A session whose writes never wait: what the peer does not take stays with the session."""
+
+    @property
+    def flusher(self) -> Flusher: ...
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes handed over that the peer has not taken yet."""
+        ...
+
+    def try_send(self, messages: Sequence[WebSocketMessage], drained: Callable[[], None]) -> bool:
+        """Hand over messages, in order, as one write. On the loop's thread only.
+
+        True: the kernel took everything. False: some of it waits in the session until the peer reads; *drained* is then called
+        once, on the loop's thread, when nothing waits any more. Nothing is sent, and True returned, when the session is closed.
+        """
+        ...

@@ -1,0 +1,189 @@
+"""The concurrent decorator for sessions that never block: messages are gathered and written once per turn of the loop.
+
+Station: as ``concurrent``, on a runtime with an event loop. Sending appends and asks the flusher once; the flusher calls back on the
+loop's thread, and everything that came together goes out in one write. So order is that of appending, nobody ever waits, and under
+load a delivery costs less than a system call.
+
+Why there is no lock: all writing happens on the loop's thread. From other threads only the list's ``append`` and one addition happen;
+CPython does each without interruption, and the buffer's size is set anew by every flush, so that an error could not last.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from .close import CloseStatus
+from .concurrent import (
+    SEND_BUFFER_SIZE_LIMIT,
+    SEND_TIME_LIMIT_MS,
+    ConcurrentWebSocketSessionDecorator,
+    OverflowStrategy,
+    SendState,
+)
+from .exceptions import SessionLimitExceededError
+from .flush import Flusher, NonBlockingWebSocketSession
+from .message import WebSocketMessage
+from .session import WebSocketSession
+
+logger = logging.getLogger(__name__)
+
+LimitCallback = Callable[[ConcurrentWebSocketSessionDecorator, SessionLimitExceededError], None]
+
+
+class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
+    """Gathers messages for a ``NonBlockingWebSocketSession``.
+
+    Differs from Spring: the send time limit is kept by a timer, and counts while the peer takes nothing at all; the buffer limit is
+    judged after a flush, so that a burst within one turn does not end a healthy session.
+    """
+
+    __slots__ = ("_asked", "_flusher", "_limit_callback", "_stalled", "_timer", "_waiting_since")
+
+    delegate: NonBlockingWebSocketSession
+
+    def __init__(
+        self,
+        delegate: NonBlockingWebSocketSession,
+        send_time_limit_ms: int = SEND_TIME_LIMIT_MS,
+        buffer_size_limit: int = SEND_BUFFER_SIZE_LIMIT,
+        overflow_strategy: OverflowStrategy = OverflowStrategy.TERMINATE,
+        limit_callback: LimitCallback | None = None,
+    ) -> None:
+        """*limit_callback* hears of a limit that no sender noticed; by default the session is closed with 4500."""
+        self.delegate = delegate
+        self.send_time_limit_ms = send_time_limit_ms
+        self.buffer_size_limit = buffer_size_limit
+        self.overflow_strategy = overflow_strategy
+        self._queue: list[WebSocketMessage[Any]] = []  # type: ignore[assignment]  # a slice is taken, nothing is popped
+        self._buffer_size = 0
+        self._state = SendState.OPEN
+        self._callback = None
+        self._flusher: Flusher = delegate.flusher
+        self._limit_callback = limit_callback
+        self._asked = False
+        self._waiting_since: float | None = None
+        self._stalled = 0
+        self._timer: Any = None
+
+    @property
+    def time_since_send_started_ms(self) -> float:
+        since = self._waiting_since
+        return self._flusher.now_ms() - since if since is not None else 0
+
+    def send_message(self, message: WebSocketMessage[Any]) -> None:
+        """Queue, and have the queue written at the end of this turn. Never blocks.
+
+        Raises SessionLimitExceededError (status 4500) when the peer has not taken the earlier messages and too much waits.
+        """
+        if self._state is not SendState.OPEN:
+            return
+        self._queue.append(message)
+        self._buffer_size += message.payload_length
+        if self._callback is not None:
+            self._callback(message)
+        if not self._asked:
+            self._asked = True
+            self._flusher.request(self)
+        if self._buffer_size > self.buffer_size_limit:
+            self._judge()
+
+    def _judge(self) -> None:
+        if self._waiting_since is None:
+            self._flusher.run_now(self.flush, timeout_ms=self.send_time_limit_ms)
+        if self._buffer_size > self.buffer_size_limit and self._state is SendState.OPEN:
+            self._overflow()
+
+    def flush(self) -> None:
+        """Write all that has come together. On the loop's thread; called by the flusher."""
+        if self._waiting_since is not None:
+            return
+        self._asked = False  # before the queue is taken: whoever appends from now on asks again
+        queue = self._queue
+        batch = queue[:]
+        del queue[: len(batch)]
+        self._buffer_size = sum(message.payload_length for message in queue) if queue else 0
+        if batch and not self.delegate.try_send(batch, self._drained):
+            self._asked = True  # nobody needs to ask: _drained flushes
+            self._waiting_since = self._flusher.now_ms()
+            self._stalled = self.delegate.pending_bytes
+            self._timer = self._flusher.call_later(self._look_at_time, self.send_time_limit_ms)
+
+    def _drained(self) -> None:
+        """The peer has taken everything."""
+        self._waiting_since = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._state is SendState.OPEN:
+            self.flush()
+
+    def _look_at_time(self) -> None:
+        """A whole limit after the peer stopped taking: end the session unless something went out meanwhile."""
+        self._timer = None
+        if self._waiting_since is None or self._state is not SendState.OPEN:
+            return
+        pending = self.delegate.pending_bytes
+        if pending < self._stalled:
+            self._stalled = pending
+            self._waiting_since = self._flusher.now_ms()
+            self._timer = self._flusher.call_later(self._look_at_time, self.send_time_limit_ms)
+            return
+        error = self._time_exceeded(self.time_since_send_started_ms)
+        if self._limit_callback is not None:
+            self._limit_callback(self, error)
+        else:
+            logger.warning("Terminating session %s: %s", self.id, error)
+            self.close(error.status)
+
+    def _check_limits(self) -> None:
+        if self._state is SendState.OPEN and self._waiting_since is not None:
+            super()._check_limits()
+
+    def _drop(self) -> None:
+        queue, dropped = self._queue, 0
+        size = sum(message.payload_length for message in queue)
+        while dropped < len(queue) and size > self.buffer_size_limit:
+            size -= queue[dropped].payload_length
+            dropped += 1
+        del queue[:dropped]
+        self._buffer_size = size
+        logger.debug("Dropped %d messages of session %s, buffer size %d", dropped, self.id, size)
+
+    def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:
+        """Close once, after what is queued went out if the peer takes it; what it does not take now is not sent."""
+        if self._state is SendState.CLOSING:
+            return
+        self._flusher.run_now(lambda: self._close_now(status), timeout_ms=self.send_time_limit_ms)
+
+    def _close_now(self, status: CloseStatus) -> None:
+        if self._state is SendState.CLOSING:
+            return
+        if not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE):
+            status = self._status_by_limits(status)
+        if self._state is SendState.OPEN:
+            self.flush()
+        self._move(SendState.CLOSING)
+        self._queue.clear()
+        self._buffer_size = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.delegate.close(status)
+
+
+def concurrent_session(
+    session: WebSocketSession,
+    *,
+    send_time_limit_ms: int = SEND_TIME_LIMIT_MS,
+    buffer_size_limit: int = SEND_BUFFER_SIZE_LIMIT,
+    overflow_strategy: OverflowStrategy = OverflowStrategy.TERMINATE,
+    limit_callback: LimitCallback | None = None,
+) -> ConcurrentWebSocketSessionDecorator:
+    """The decorator that fits *session*."""
+    if hasattr(session, "try_send"):  # isinstance() of a protocol with so many members costs more than a handshake
+        return GatheringWebSocketSessionDecorator(
+            session, send_time_limit_ms, buffer_size_limit, overflow_strategy, limit_callback
+        )
+    return ConcurrentWebSocketSessionDecorator(session, send_time_limit_ms, buffer_size_limit, overflow_strategy)

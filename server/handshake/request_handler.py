@@ -1,0 +1,69 @@
+"""One handshake from request to answer (HS-01).
+
+Station: what the mapping finds for a WebSocket path: interceptors, handshake handler, interceptors again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from ..decorators import decorate
+from ..exceptions import HandshakeFailureError
+from ..handlers import WebSocketHandler
+from .handler import DefaultHandshakeHandler, HandshakeHandler
+from .interceptors import HandshakeInterceptor, HandshakeInterceptorChain
+from .request import HandshakeRequest, HandshakeResponse
+
+logger = logging.getLogger(__name__)
+
+
+class WebSocketHttpRequestHandler:
+    """Processes handshakes for one WebSocket handler, which it wraps as ``Exception(Logging(handler))``."""
+
+    def __init__(
+        self,
+        handler: WebSocketHandler,
+        handshake_handler: HandshakeHandler | None = None,
+        interceptors: Iterable[HandshakeInterceptor] = (),
+    ) -> None:
+        self._handler = decorate(handler)
+        self._handshake_handler = DefaultHandshakeHandler() if handshake_handler is None else handshake_handler
+        self._interceptors = tuple(interceptors)
+
+    @property
+    def handler(self) -> WebSocketHandler:
+        """The handler with its decorators."""
+        return self._handler
+
+    @property
+    def interceptors(self) -> tuple[HandshakeInterceptor, ...]:
+        return self._interceptors
+
+    def handle(self, request: HandshakeRequest) -> HandshakeResponse:
+        """Process one handshake; the answer may be an upgrade (``upgraded``) or plain HTTP.
+
+        Raises:
+            HandshakeFailureError: a failure on our side, after the interceptors heard of it; any other exception
+                comes wrapped in one.
+        """
+        logger.debug("%r", request)
+        response = HandshakeResponse()
+        chain = HandshakeInterceptorChain(self._interceptors, self._handler)
+        attributes: dict[str, Any] = {}
+        try:
+            if not chain.apply_before_handshake(request, response, attributes):
+                return response
+            self._handshake_handler.do_handshake(request, response, self._handler, attributes)
+        except HandshakeFailureError as failure:
+            chain.apply_after_handshake(request, response, failure)
+            raise
+        except Exception as error:
+            reason = str(error) or error.__class__.__name__
+            wrapped = HandshakeFailureError(f"Uncaught failure for request {request.uri} - {reason}")
+            wrapped.__cause__ = error  # Here already: the interceptors may want to log it.
+            chain.apply_after_handshake(request, response, wrapped)
+            raise wrapped from error
+        chain.apply_after_handshake(request, response, None)
+        return response

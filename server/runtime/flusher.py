@@ -1,0 +1,139 @@
+"""The flusher of a hub: writes of all its sessions, gathered once per turn of the loop (design: one writer per loop).
+
+The station between whoever buffers messages and the socket. One per hub, found with :meth:`LoopFlusher.of`; it also is
+the way onto the loop's thread for everybody who is on another one.
+"""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import weakref
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from gevent import get_hub  # type: ignore[import-untyped]  # gevent has no type information
+from gevent.monkey import get_original  # type: ignore[import-untyped]  # gevent has no type information
+
+from ..flush import Flushable
+from .timers import LoopTimers, ScheduledCall
+
+logger = logging.getLogger(__name__)
+
+SESSIONS_PER_TURN = 256
+"""After so many sessions the loop looks at its sockets and timers before the flusher goes on."""
+
+get_ident: Callable[[], int] = get_original("_thread", "get_ident")
+"""The native thread's id, also when gevent has patched."""
+allocate_lock: Callable[[], _thread.LockType] = get_original("_thread", "allocate_lock")
+"""A native lock, also when gevent has patched."""
+
+_flushers: weakref.WeakKeyDictionary[Any, LoopFlusher] = weakref.WeakKeyDictionary()
+
+
+class LoopFlusher:
+    """Implements the contract ``Flusher`` on one gevent hub; made and used once per hub.
+
+    `request`, `hand_over`, `run_now` and `call_later` may be called from any thread. What they are given is run on the
+    loop's thread, in the hub itself: it must not block. Errors are logged and touch nobody else.
+    """
+
+    __slots__ = ("loop", "timers", "_thread", "_dirty", "_handed", "_turn_wanted", "_rest_timer")
+
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
+        """gevent's loop."""
+        self.timers = LoopTimers(self)
+        """The deadlines of this hub."""
+        self._thread = get_ident()
+        self._dirty: deque[Flushable] = deque()
+        self._handed: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._turn_wanted = False
+        self._rest_timer = loop.timer(0.0)
+
+    @staticmethod
+    def of(hub: Any = None) -> LoopFlusher:
+        """The flusher of *hub*, by default of the calling thread's; made when there is none yet, on that hub's thread."""
+        hub = get_hub() if hub is None else hub
+        flusher = _flushers.get(hub)
+        if flusher is None:
+            flusher = _flushers[hub] = LoopFlusher(hub.loop)
+        return flusher
+
+    @property
+    def on_loop_thread(self) -> bool:
+        """Whether the caller runs on the loop's thread, in whatever greenlet."""
+        return get_ident() == self._thread
+
+    def request(self, flushable: Flushable) -> None:
+        """Have ``flushable.flush()`` called at the end of this turn. From any thread; ask once, not for each message."""
+        self._dirty.append(flushable)
+        # _turn clears the flag before it looks into the queues, so what is appended while it is set will be seen.
+        if not self._turn_wanted:
+            self._want_turn()
+
+    def hand_over(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Run ``function(*arguments)`` on the loop's thread, soon; those of one thread in their order, before flushes."""
+        self._handed.append((function, arguments))
+        if not self._turn_wanted:
+            self._want_turn()
+
+    def run_now(self, function: Callable[[], None], *, timeout_ms: float) -> bool:
+        """Run *function* on the loop's thread and return when it has run: at once when called there, else after a hand-over.
+
+        False when it had not run after *timeout_ms*; it may still run then.
+        """
+        if get_ident() == self._thread:
+            function()
+            return True
+        done = allocate_lock()
+        done.acquire()
+        self.hand_over(_run_and_release, function, done)
+        return done.acquire(timeout=max(0.0, timeout_ms / 1000.0))
+
+    def now_ms(self) -> float:
+        """The monotonic clock, in milliseconds."""
+        return monotonic() * 1000.0  # Not loop.now(), which follows the wall clock.
+
+    def call_later(self, function: Callable[[], object], delay_ms: float) -> ScheduledCall:
+        """Run *function* on the loop's thread after *delay_ms*; the result has ``cancel()``."""
+        return self.timers.call_later(function, delay_ms)
+
+    def _want_turn(self) -> None:
+        self._turn_wanted = True
+        if get_ident() == self._thread:
+            self.loop.run_callback(self._turn)
+        else:
+            self.loop.run_callback_threadsafe(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_wanted = False
+        handed = self._handed
+        while handed:
+            function, arguments = handed.popleft()
+            try:
+                function(*arguments)
+            except Exception:
+                # The border to whoever handed it over, who is not here to be told.
+                logger.exception("Error in %r, handed over to the loop", function)
+        dirty = self._dirty
+        for _ in range(min(len(dirty), SESSIONS_PER_TURN)):
+            flushable = dirty.popleft()
+            try:
+                flushable.flush()
+            except Exception:
+                # One session's failure must not keep the others from their bytes.
+                logger.exception("Error while flushing %r", flushable)
+        if dirty and not self._turn_wanted:
+            # A callback would run before the loop looks at its sockets; a timer that is due at once runs after.
+            self._turn_wanted = True
+            self._rest_timer.start(self._turn)
+
+
+def _run_and_release(function: Callable[[], None], done: _thread.LockType) -> None:
+    try:
+        function()
+    finally:
+        done.release()

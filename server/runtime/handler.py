@@ -1,0 +1,289 @@
+"""The HTTP handler: calls the WSGI application for each request, and lets go of connections that are upgraded.
+
+The second station of the server. gevent-websocket's ``WebSocketHandler`` inside ``gevent.pywsgi``, with the upgrade moved
+to where the application asks for it, a head parser of our own, clients' mistakes answered and logged in one line, and an
+access log.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket as sockets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from gevent import GreenletExit, Timeout  # type: ignore[import-untyped]  # no type information
+from gevent.pywsgi import Input  # type: ignore[import-untyped]  # no type information
+from gevent.socket import socket as GeventSocket  # type: ignore[import-untyped]  # no type information
+from geventwebsocket.handler import WebSocketHandler  # type: ignore[import-untyped]  # no type information
+
+from ..handshake.upgrade import UPGRADE_KEY
+from .accepting import LINGER_MS, log_refusal, refusal
+from .connection import WebSocketConnection
+from .legacy import WEBSOCKET_KEY, LegacyWebSocket
+from .request_head import END, MAX_HEAD, BadRequestError, RequestHead, check_beginning, parse_head
+from .upgrade import GeventUpgradeStrategy
+
+if TYPE_CHECKING:
+    from .server import WellheadServer
+
+logger = logging.getLogger("wellhead.server")
+access_logger = logging.getLogger("wellhead.server.access")
+
+MakeConnection = Callable[[Any], WebSocketConnection]
+"""Makes the connection, given the socket."""
+
+
+class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type information
+    """Handles the HTTP requests of one connection; used by one greenlet."""
+
+    server: WellheadServer
+    _raw: Any = None
+    _gevent_socket: Any = None
+    _head: RequestHead | None = None
+    _make_connection: MakeConnection | None = None
+    _response_101: Callable[[], bytes] | None = None
+    legacy: LegacyWebSocket | None = None
+    """What an application written for gevent-websocket uses, once it did."""
+
+    def __init__(
+        self, socket: Any, address: Any, server: WellheadServer, head: RequestHead | None = None, rest: bytes = b""
+    ) -> None:
+        """With *head*: *socket* is a raw one, the first head is read already and *rest* came behind it."""
+        self.client_address = address
+        self.server = server
+        self._rest = rest
+        self._head = head
+        if head is not None:
+            self._raw = socket
+        else:
+            self._gevent_socket = socket
+            self.rfile = socket.makefile("rb", -1)
+
+    @property
+    def socket(self) -> Any:
+        """gevent's socket, made when it is needed: an upgrade does not. None when the connection is not ours any more."""
+        if self._gevent_socket is None and self._raw is not None:
+            raw, self._raw = self._raw, None
+            family, type_, proto = raw.family, raw.type, raw.proto
+            self._gevent_socket = GeventSocket(family, type_, proto, raw.detach())
+        return self._gevent_socket
+
+    @property
+    def upgrading(self) -> bool:
+        """Whether this request is, or will be, answered with 101."""
+        return self._make_connection is not None or self.legacy is not None
+
+    def upgrade_when_done(self, make_connection: MakeConnection, response: Callable[[], bytes]) -> None:
+        """Have the connection taken over when the application has returned; *response* is sent first."""
+        self._make_connection = make_connection
+        self._response_101 = response
+
+    def handle(self) -> None:
+        """Handle requests until the connection ends or is upgraded."""
+        handlers = self.server.handlers
+        handlers.add(self)
+        try:
+            while self.handle_one_request():
+                pass
+        except GreenletExit:
+            logger.debug("HTTP connection of %s is cut", self.client_address)
+        except OSError:
+            logger.debug("HTTP connection of %s broke", self.client_address, exc_info=True)
+        finally:
+            handlers.discard(self)
+            self._close_socket()
+
+    def handle_one_request(self) -> bool:
+        """Whether there may be another one."""
+        try:
+            head = self._head or self._next_head()
+            self._head = None
+        except BadRequestError as error:
+            self._refuse(error)
+            return False
+        if head is None:
+            return False
+        self.time_finish = 0
+        self.requestline = head.request_line
+        self.command, self.path, self.request_version = head.method, head.target, head.version
+        self.close_connection = not head.keeps_alive
+        self.environ = self._environ_of(head)
+        self.application = self.server.application
+        self.handle_one_response()
+        self._rest = b""
+        return not self.close_connection
+
+    def run_application(self) -> None:
+        try:
+            self.result = self.application(self.environ, self.start_response)
+            if not self.upgrading:
+                self.process_result()
+        finally:
+            close = getattr(self.result, "close", None)
+            self.result = None
+            if self.legacy is not None:
+                self.close_connection = True
+                self.legacy.close()
+            if close is not None:
+                close()
+        if self._make_connection is not None:
+            self._switch_protocols(self._make_connection)
+
+    def log_request(self) -> None:
+        if access_logger.isEnabledFor(logging.INFO):
+            access_logger.info("%s", self.format_request())
+
+    def format_request(self) -> str:
+        """``host "request line" status bytes milliseconds``; what the client sent is printable, see the head parser."""
+        address = self.client_address
+        host = address[0] if isinstance(address, tuple) else address or "-"
+        took = (self.time_finish - self.time_start) * 1000.0
+        return f'{host} "{self.requestline}" {abs(self.code or 0)} {self.response_length} {took:.1f}ms'
+
+    # The upgrade
+
+    def answer_101(self, response: bytes) -> tuple[Any, bytes]:
+        """Send *response* and give the connection away: its socket, which is non-blocking, and what was read already.
+
+        Nobody here reads, writes or closes it any more.
+        """
+        self.close_connection = True
+        self._orig_status = self.status = "101 Switching Protocols"
+        self.code = 101
+        self.headers_sent = True
+        self.response_length = len(response)
+        socket, rest = self._raw, self._rest
+        if socket is None:
+            socket, more = self._take_gevent_socket()
+            rest += more
+        self._raw = self._gevent_socket = None
+        if socket.send(response) != len(response):
+            socket.close()
+            raise BrokenPipeError("the peer does not take the answer to its handshake")
+        return socket, rest
+
+    def _switch_protocols(self, make_connection: MakeConnection) -> None:
+        assert self._response_101 is not None
+        socket, rest = self.answer_101(self._response_101())
+        make_connection(socket).start(rest)
+
+    def _take_gevent_socket(self) -> tuple[Any, bytes]:
+        return self.server.take_socket(self._gevent_socket, self.rfile)
+
+    def _prepare_response(self) -> None:
+        """The package's hook for responses of upgraded connections; ours do not come that way."""
+
+    # Requests
+
+    def _next_head(self) -> RequestHead | None:
+        """Read a head in this greenlet; None at the end of the connection, and when nothing came in time."""
+        server = self.server
+        received = bytearray()
+        try:
+            with Timeout(server.keep_alive_ms / 1000.0):
+                received += self.rfile.read1(1)
+            if not received:
+                return None
+            with Timeout(server.header_timeout_ms / 1000.0):
+                while not received.endswith(END):
+                    line = self.rfile.readline(MAX_HEAD)
+                    received += line
+                    if not line:
+                        raise BadRequestError(400, "the connection ended within the head of a request")
+                    if not received.endswith(END):
+                        check_beginning(received)
+        except Timeout:
+            if received:
+                raise BadRequestError(408, "the head of the request did not come in time") from None
+            return None
+        return parse_head(bytes(received[: -len(END)]))
+
+    def _environ_of(self, head: RequestHead) -> dict[str, Any]:
+        environ: dict[str, Any] = self.server.get_environ()
+        environ.update(head.environ)
+        path, _, query = head.target.partition("?")
+        environ["REQUEST_METHOD"] = head.method
+        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+        environ["QUERY_STRING"] = query
+        environ["SERVER_PROTOCOL"] = head.version
+        address = self.client_address
+        if isinstance(address, tuple):
+            environ["REMOTE_ADDR"] = address[0]
+            environ["REMOTE_PORT"] = str(address[1])
+        environ[UPGRADE_KEY] = GeventUpgradeStrategy(self)
+        if head.wants_websocket:
+            environ[WEBSOCKET_KEY] = LegacyWebSocket(self, environ)
+            environ["wsgi.input"] = self.wsgi_input = Input(io.BytesIO(), 0)
+            return environ
+        wants_continue = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        self.wsgi_input = Input(
+            self._body_file(), head.content_length, self.socket if wants_continue else None, head.chunked
+        )
+        environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.input_terminated"] = True
+        return environ
+
+    def _body_file(self) -> Any:
+        """A buffered reader that begins with what came behind the first head."""
+        if "rfile" not in self.__dict__:
+            self.rfile = io.BufferedReader(_Continued(self._rest, self.socket))
+        return self.rfile
+
+    # Errors
+
+    def _refuse(self, error: BadRequestError) -> None:
+        """Answer, and throw away what still comes: closing before would turn into a reset, which may overtake the answer."""
+        log_refusal(self.client_address, error)
+        with Timeout(LINGER_MS / 1000.0, False):
+            self.socket.sendall(refusal(error.status))
+            self._shut_writing()
+            while self.rfile.read1(MAX_HEAD):
+                pass
+
+    def _shut_writing(self) -> None:
+        if not hasattr(self.socket, "unwrap"):  # TLS has its own end, which closing the socket sends.
+            self.socket.shutdown(sockets.SHUT_WR)
+
+    def _log_error(self, kind: Any, error: Any, traceback: Any) -> None:
+        """pywsgi's hook for errors of the application, which the client sees as 500."""
+        if not issubclass(kind, GreenletExit):
+            logger.error("Error while handling %s", self.requestline, exc_info=(kind, error, traceback))
+
+    def _handle_client_error(self, error: Exception) -> None:
+        """pywsgi's hook for a malformed body."""
+        log_refusal(self.client_address, BadRequestError(400, str(error) or error.__class__.__name__))
+
+    def _close_socket(self) -> None:
+        socket = self._raw if self._gevent_socket is None else self._gevent_socket
+        self._raw = self._gevent_socket = None
+        if socket is not None:
+            try:
+                socket.close()
+            except OSError:
+                logger.debug("Closing the connection of %s failed", self.client_address, exc_info=True)
+        for name in ("rfile", "wsgi_input", "environ"):
+            self.__dict__.pop(name, None)
+
+
+class _Continued(io.RawIOBase):
+    """A raw stream: first the bytes that were read already, then the socket."""
+
+    def __init__(self, beginning: bytes, socket: Any) -> None:
+        self._beginning = beginning
+        self._socket = socket
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        beginning = self._beginning
+        if beginning:
+            size = min(len(buffer), len(beginning))
+            buffer[:size] = beginning[:size]
+            self._beginning = beginning[size:]
+            return size
+        received: int = self._socket.recv_into(buffer)
+        return received

@@ -1,0 +1,53 @@
+"""What the connections of one server share: the loop's services and the pool that runs their handlers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub  # type: ignore[import-untyped]  # no type information
+
+from .executors import GreenletExecutor, NativeThreadExecutor
+from .flusher import LoopFlusher
+from .timers import GeventTaskScheduler
+
+if TYPE_CHECKING:
+    from ...messaging.executor import PooledExecutor
+    from .connection import WebSocketConnection
+
+
+class Runtime:
+    """The services of a server on one hub; an application gets it in its ``start(runtime)``."""
+
+    __slots__ = ("hub", "loop", "flusher", "workers", "scheduler", "connections", "_timer_workers", "_executors")
+
+    def __init__(self, *, max_workers: int = 256) -> None:
+        """On the thread of the hub. *max_workers*: how many sessions can be in their handlers at once."""
+        self.hub = get_hub()
+        self.loop = self.hub.loop
+        self.flusher = LoopFlusher.of(self.hub)
+        """Implements ``Flusher``."""
+        self.workers = GreenletExecutor(core_pool_size=max_workers, thread_name_prefix="wellhead-session-", hub=self.hub)
+        """Runs the handlers of the sessions. Its queue is bounded by the sessions: each has one task at most."""
+        self._timer_workers = GreenletExecutor(core_pool_size=8, thread_name_prefix="wellhead-timer-", hub=self.hub)
+        self.scheduler = GeventTaskScheduler(self.flusher, self._timer_workers)
+        """Implements ``TaskScheduler``."""
+        self.connections: set[WebSocketConnection] = set()
+        """All connections whose socket is open or whose handler has not been told of the end."""
+        self._executors: list[PooledExecutor] = []
+
+    def executor(self, name_prefix: str, **limits: Any) -> PooledExecutor:
+        """A pool of greenlets, with the limits of ``GreenletExecutor``; shut down with the server."""
+        executor = GreenletExecutor(thread_name_prefix=name_prefix, hub=self.hub, **limits)
+        self._executors.append(executor)
+        return executor
+
+    def thread_executor(self, name_prefix: str, **limits: Any) -> PooledExecutor:
+        """A pool of native threads, with the limits of ``ThreadPoolTaskExecutor``; shut down with the server."""
+        executor = NativeThreadExecutor(thread_name_prefix=name_prefix, **limits)
+        self._executors.append(executor)
+        return executor
+
+    def shutdown(self, *, wait_ms: int) -> bool:
+        """End all executors that were made here, each within *wait_ms*; False when some task still ran."""
+        pools: list[PooledExecutor] = [*self._executors, self.workers, self._timer_workers]
+        return all([pool.shutdown(wait_ms=wait_ms) for pool in pools])

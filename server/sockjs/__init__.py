@@ -1,0 +1,1 @@
+"""wellhead.server.sockjs"""

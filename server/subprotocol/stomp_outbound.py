@@ -1,0 +1,272 @@
+"""The way out: messages of the outbound channel become STOMP frames of a session (SPH-04 to SPH-06)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from ...messaging.broker.broadcast import Broadcast, BroadcastMessage
+from ...messaging.events import ApplicationEvents, SessionConnectedEvent
+from ...messaging.headers import CONTENT_TYPE
+from ...messaging.message import Message
+from ...messaging.mime import APPLICATION_OCTET_STREAM, MimeType
+from ...messaging.native_headers import first_native_header
+from ...messaging.simp.accessor import (
+    CONNECT_MESSAGE,
+    DISCONNECT_MESSAGE,
+    HEARTBEAT,
+    ORIGINAL_DESTINATION,
+    SimpMessageHeaderAccessor,
+)
+from ...messaging.simp.ordered import next_message_task
+from ...messaging.simp.types import SimpMessageType
+from ...messaging.stomp.command import StompCommand
+from ...messaging.stomp.encoder import StompEncoder
+from ...messaging.stomp.frame import encode_header
+from ...messaging.stomp.headers import StompHeaderAccessor, next_message_number
+from ..close import CloseStatus, EndReason
+from ..concurrent import ConcurrentWebSocketSessionDecorator
+from ..decorators import WebSocketSessionDecorator
+from ..exceptions import SessionLimitExceededError
+from ..message import BinaryMessage, TextMessage
+from ..session import WebSocketSession
+from .error_handler import StompSubProtocolErrorHandler
+from .stats import StompStats
+from .stomp_session import StompSession
+
+logger = logging.getLogger(__name__)
+
+SUPPORTED_VERSIONS = ("1.2", "1.1", "1.0")
+"""The best first."""
+
+
+class _Shared:
+    """The bytes of a broadcast that all its recipients share: those before and those after the recipient's own headers."""
+
+    __slots__ = ("head", "kind", "tail")
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        accessor = StompHeaderAccessor(Message(broadcast.payload, SimpMessageHeaderAccessor(broadcast.headers).message_headers))
+        accessor.update_stomp_command_as_server_message()
+        _restore_destination(accessor)
+        accessor.remove_native_header("message-id")
+        frame = StompEncoder().encode_parts(accessor.to_map(), broadcast.payload)
+        cut = frame.index(b"\ncontent-length:") + 1
+        self.head = frame[:cut]
+        self.tail = b"\n" + frame[cut:]
+        self.kind = BinaryMessage if _is_binary(broadcast.payload, accessor.content_type) else TextMessage
+
+
+class StompOutbound:
+    """Encodes and sends; one for all sessions."""
+
+    def __init__(
+        self,
+        sessions: Mapping[str, StompSession],
+        stats: StompStats,
+        events: ApplicationEvents | None,
+        error_handler: StompSubProtocolErrorHandler | None,
+    ) -> None:
+        self._sessions = sessions
+        self._stats = stats
+        self._events = events
+        self._error_handler = error_handler
+        self._encoder = StompEncoder()
+
+    def handle_message_to_client(self, session: WebSocketSession, message: Message[Any]) -> None:
+        """Send one message. Raises SessionLimitExceededError; any other failure to send closes the session with 1002."""
+        if message.__class__ is BroadcastMessage and message.is_untouched:  # type: ignore[attr-defined]  # narrowed by class identity
+            self._send_shared(session, message)  # type: ignore[arg-type]  # as above
+            return
+        payload = message.payload
+        if not isinstance(payload, bytes):
+            logger.error("Expected byte[] payload in session %s. Ignoring %s.", session.id, type(payload).__name__)
+            return
+        self._send_converted(session, message)
+
+    def _send_shared(self, session: WebSocketSession, message: BroadcastMessage) -> None:
+        """What nobody touched: the shared bytes with the recipient's two headers between them."""
+        broadcast, subscription = message.broadcast, message.subscription
+        shared: _Shared | None = broadcast.encoding
+        if shared is None:
+            if not isinstance(broadcast.payload, bytes):
+                logger.error("Expected byte[] payload. Ignoring %s.", type(broadcast.payload).__name__)
+                return
+            shared = broadcast.encoding = _Shared(broadcast)
+        own = subscription.encoding
+        if own is None:
+            own = subscription.encoding = (
+                encode_header("subscription", subscription.id) + b"message-id:" + subscription.session_id.encode() + b"-"
+            )
+        frame = b"%b%b%d%b" % (shared.head, own, next_message_number(), shared.tail)
+        try:
+            session.send_message(shared.kind(frame))
+        except SessionLimitExceededError:
+            raise
+        except Exception as error:
+            self._send_failed(session, error)
+
+    # -- everything else
+
+    def _send_converted(self, session: WebSocketSession, message: Message[bytes]) -> None:
+        accessor = StompHeaderAccessor.get_accessor(message)
+        if accessor is None:
+            accessor = StompHeaderAccessor.wrap(message)
+            converted = self._convert(session, message, accessor)
+            if converted is None:
+                return
+            accessor = converted
+        elif accessor.command is StompCommand.SEND:  # a client's frame that was sent on as it is
+            accessor = StompHeaderAccessor.wrap(message)
+            accessor.update_stomp_command_as_server_message()
+        command = accessor.command
+        if command is StompCommand.MESSAGE:
+            if accessor.subscription_id is None:
+                logger.warning("No STOMP \"subscription\" header in %s", accessor.short_log_message(message.payload))
+            accessor = self._with_original_destination(accessor, message)
+        elif command is StompCommand.CONNECTED:
+            self._connected(session, message, accessor)
+        elif command is StompCommand.ERROR:
+            self._error(session, message, accessor)
+            return
+        self._write(session, message, accessor)
+
+    def _convert(
+        self, session: WebSocketSession, message: Message[bytes], accessor: StompHeaderAccessor
+    ) -> StompHeaderAccessor | None:
+        """The STOMP frame of a protocol-neutral message; None when there is nothing more to send."""
+        match accessor.message_type:
+            case SimpMessageType.CONNECT_ACK:
+                return self._connected_frame(session, message)
+            case SimpMessageType.DISCONNECT_ACK:
+                return self._disconnect_answer(session, message)
+            case SimpMessageType.HEARTBEAT:
+                return accessor
+            case SimpMessageType.MESSAGE:
+                accessor.update_stomp_command_as_server_message()
+                return accessor
+            case other:
+                raise RuntimeError(f"Unexpected message type {other}")
+
+    def _connected_frame(self, session: WebSocketSession, message: Message[bytes]) -> StompHeaderAccessor | None:
+        connect: Message[Any] | None = message.headers.get(CONNECT_MESSAGE)
+        if connect is None:
+            raise RuntimeError(f"No CONNECT in {message}")
+        connect_accessor = StompHeaderAccessor.get_accessor(connect) or StompHeaderAccessor.wrap(connect)
+        version = _negotiate(connect_accessor)
+        if version is None:
+            # Differs from Spring, which answers nothing and leaves the session open.
+            error = StompHeaderAccessor.create(StompCommand.ERROR)
+            error.message = "Unsupported STOMP version"
+            error.set_native_header("version", ",".join(reversed(SUPPORTED_VERSIONS)))
+            logger.info("Session %s speaks none of our STOMP versions", session.id)
+            self.send_error(session, Message(b"", error.message_headers), EndReason.STOMP_ERROR)
+            return None
+        accessor = StompHeaderAccessor.create(StompCommand.CONNECTED)
+        accessor.version = version
+        accessor.heartbeat = message.headers.get(HEARTBEAT) or (0, 0)
+        accessor.session_id = session.id
+        if accessor.heartbeat[1] > 0:
+            disable = getattr(WebSocketSessionDecorator.unwrap(session), "disable_heartbeat", None)
+            if disable is not None:  # a SockJS session: one heart-beat is enough
+                disable()
+        return accessor
+
+    def _disconnect_answer(self, session: WebSocketSession, message: Message[bytes]) -> StompHeaderAccessor | None:
+        disconnect: Message[Any] | None = message.headers.get(DISCONNECT_MESSAGE)
+        if disconnect is None:
+            error = StompHeaderAccessor.create(StompCommand.ERROR)
+            error.message = "Session closed."
+            self.send_error(session, Message(b"", error.message_headers), EndReason.HEARTBEAT_TIMEOUT)
+            return None
+        receipt = first_native_header(disconnect.headers, "receipt")
+        if receipt is not None:
+            accessor = StompHeaderAccessor.create(StompCommand.RECEIPT)
+            accessor.receipt_id = receipt
+            return accessor
+        # Differs from Spring, which answers an orderly DISCONNECT with an ERROR and 1002.
+        session.close(CloseStatus.NORMAL.with_cause(EndReason.CLIENT_DISCONNECT))
+        return None
+
+    def _connected(self, session: WebSocketSession, message: Message[bytes], accessor: StompHeaderAccessor) -> None:
+        self._stats.connected += 1
+        state = self._sessions.get(session.id)
+        user = state.principal if state is not None else session.principal
+        if user is not None and accessor.is_mutable:
+            accessor.set_native_header("user-name", user.name)
+        events = self._events
+        if events is not None and events.has_receivers(SessionConnectedEvent):
+            events.publish(SessionConnectedEvent(message, user))
+
+    def _error(self, session: WebSocketSession, message: Message[bytes], accessor: StompHeaderAccessor) -> None:
+        answer = message
+        if self._error_handler is not None:
+            answer = self._error_handler.handle_error_message_to_client(message) or message
+        self.send_error(session, answer, EndReason.STOMP_ERROR)
+
+    def _with_original_destination(
+        self, accessor: StompHeaderAccessor, message: Message[bytes]
+    ) -> StompHeaderAccessor:
+        """The destination that the client subscribed with, where it was rewritten on the way."""
+        if accessor.contains_native_header(ORIGINAL_DESTINATION):
+            if not accessor.is_mutable:
+                accessor = StompHeaderAccessor.wrap(message)
+            _restore_destination(accessor)
+        return accessor
+
+    def _write(self, session: WebSocketSession, message: Message[bytes], accessor: StompHeaderAccessor) -> None:
+        payload = message.payload
+        try:
+            frame = self._encoder.encode_parts(accessor.to_map(), payload)
+            released = next_message_task(message)
+            if released is not None and isinstance(session, ConcurrentWebSocketSessionDecorator):
+                session.message_callback = lambda _: released()
+            kind = BinaryMessage if _is_binary(payload, accessor.content_type) else TextMessage
+            session.send_message(kind(frame))
+        except SessionLimitExceededError:
+            raise
+        except Exception as error:
+            self._send_failed(session, error)
+
+    def send_error(self, session: WebSocketSession, message: Message[bytes], because: EndReason) -> None:
+        """Send an ERROR frame and close with 1002: every ERROR ends its session."""
+        try:
+            frame = self._encoder.encode(message)
+            session.send_message(TextMessage(frame))
+        except Exception as error:  # the client is gone already
+            logger.debug("Failed to send ERROR to session %s: %s", session.id, error)
+        finally:
+            session.close(CloseStatus.PROTOCOL_ERROR.with_cause(because))
+
+    def _send_failed(self, session: WebSocketSession, error: Exception) -> None:
+        logger.debug("Failed to send to session %s", session.id, exc_info=error)
+        session.close(CloseStatus.PROTOCOL_ERROR.with_cause(EndReason.TRANSPORT_ERROR))
+
+
+def _negotiate(connect: StompHeaderAccessor) -> str | None:
+    accepted = connect.accept_version
+    if not accepted:  # STOMP 1.0 has no such header
+        return "1.0"
+    return next((version for version in SUPPORTED_VERSIONS if version in accepted), None)
+
+
+def _restore_destination(accessor: StompHeaderAccessor) -> None:
+    original = accessor.remove_native_header(ORIGINAL_DESTINATION)
+    if original:
+        accessor.destination = original[0]
+
+
+def _is_binary(payload: bytes, content_type: MimeType | None) -> bool:
+    if not payload:
+        return False
+    if content_type is not None and APPLICATION_OCTET_STREAM.is_compatible_with(content_type):
+        return True
+    if payload.isascii():
+        return False
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        # Differs from Spring: in a text frame these bytes would make every recipient's browser fail the connection.
+        return True
+    return False
