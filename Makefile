@@ -19,8 +19,7 @@ help:
 
 ## make demo        the chat sample on http://127.0.0.1:8080/ (PORT=8080)
 demo: $(VENV)/.has-flask
-	@$(VENV)/bin/python -m wellhead.server --help > /dev/null
-	echo "The chat is at http://127.0.0.1:$(PORT)/ - open it in two windows. Ctrl-C ends it."
+	@echo "The chat is at http://127.0.0.1:$(PORT)/ - open it in two windows. Ctrl-C ends it."
 	exec $(VENV)/bin/python -m wellhead.server samples.chat.app:app --host 127.0.0.1 --port $(PORT)
 
 ## make test        the suite in each of MODES="unpatched patched threads" (ARGS="-k name" goes to pytest)

@@ -57,11 +57,14 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
         "_callback",
         "_close_lock",
         "_flush_lock",
+        "_limit_status",
         "_lock",
+        "_now_ms",
         "_queue",
         "_send_started",
         "_state",
         "buffer_size_limit",
+        "id",
         "overflow_strategy",
         "send_time_limit_ms",
     )
@@ -72,15 +75,21 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
         send_time_limit_ms: int = SEND_TIME_LIMIT_MS,
         buffer_size_limit: int = SEND_BUFFER_SIZE_LIMIT,
         overflow_strategy: OverflowStrategy = OverflowStrategy.TERMINATE,
+        *,
+        now_ms: Callable[[], float] | None = None,
     ) -> None:
+        """*now_ms* is the clock of the time limit, by default the system's monotonic one."""
         super().__init__(delegate)
+        self.id = delegate.id  # type: ignore[misc]  # a slot in place of the property: it is read for each frame
         self.send_time_limit_ms = send_time_limit_ms
         self.buffer_size_limit = buffer_size_limit
         self.overflow_strategy = overflow_strategy
         self._queue: deque[WebSocketMessage[Any]] = deque()
         self._buffer_size = 0
-        self._send_started = 0.0
+        self._now_ms = now_ms or _monotonic_ms
+        self._send_started: float | None = None
         self._state = SendState.OPEN
+        self._limit_status = CloseStatus.SESSION_NOT_RELIABLE
         self._callback: MessageCallback | None = None
         # Guards the queue with its size. The flush lock is taken without blocking, and alone is held while writing.
         self._lock = threading.Lock()
@@ -98,7 +107,7 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
     def time_since_send_started_ms(self) -> float:
         """How long the present write has been going on; 0 without one."""
         started = self._send_started
-        return _now_ms() - started if started else 0
+        return self._now_ms() - started if started is not None else 0
 
     @property
     def send_state(self) -> SendState:
@@ -122,9 +131,10 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
         """
         if self._state is not SendState.OPEN:
             return
+        size = message.payload_length
         with self._lock:
             self._queue.append(message)
-            self._buffer_size += message.payload_length
+            self._buffer_size += size
         if self._callback is not None:
             self._callback(message)
         while self._queue and self._state is SendState.OPEN:
@@ -143,11 +153,11 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
                         break
                     message = self._queue.popleft()
                     self._buffer_size -= message.payload_length
-                self._send_started = _now_ms()
+                self._send_started = self._now_ms()
                 self.delegate.send_message(message)
-                self._send_started = 0.0
+                self._send_started = None
         finally:
-            self._send_started = 0.0
+            self._send_started = None
             self._flush_lock.release()
         return True
 
@@ -189,7 +199,8 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
 
     def _limit_exceeded(self, text: str, because: EndReason) -> SessionLimitExceededError:
         self._move(SendState.LIMIT_EXCEEDED)
-        return SessionLimitExceededError(text, CloseStatus.SESSION_NOT_RELIABLE.with_cause(because))
+        self._limit_status = CloseStatus.SESSION_NOT_RELIABLE.with_cause(because)
+        return SessionLimitExceededError(text, self._limit_status)
 
     # -- closing
 
@@ -212,7 +223,7 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
 
     def _status_by_limits(self, status: CloseStatus) -> CloseStatus:
         if self._state is SendState.LIMIT_EXCEEDED:
-            return CloseStatus.SESSION_NOT_RELIABLE.with_cause(EndReason.SEND_BUFFER_LIMIT)
+            return self._limit_status
         try:
             self._check_limits()
         except SessionLimitExceededError as error:
@@ -220,9 +231,10 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
         return status
 
     def _move(self, state: SendState) -> None:
-        logger.debug("Session %s: sending %s -> %s", self.id, self._state.value, state.value)
-        self._state = state
+        if self._state is not SendState.CLOSING:  # the last state: a limit that is noticed meanwhile changes nothing
+            logger.debug("Session %s: sending %s -> %s", self.id, self._state.value, state.value)
+            self._state = state
 
 
-def _now_ms() -> float:
+def _monotonic_ms() -> float:
     return time.monotonic() * 1000

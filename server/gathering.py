@@ -4,17 +4,18 @@ Station: as ``concurrent``, on a runtime with an event loop. Sending appends and
 loop's thread, and everything that came together goes out in one write. So order is that of appending, nobody ever waits, and under
 load a delivery costs less than a system call.
 
-Why there is no lock: all writing happens on the loop's thread. From other threads only the list's ``append`` and one addition happen;
-CPython does each without interruption, and the buffer's size is set anew by every flush, so that an error could not last.
+Why there is no lock: all writing and dropping happens on the loop's thread. From other threads only the list's ``append`` and one
+addition happen; CPython does each without interruption, and the buffer's size is set anew by every flush and before it ends a
+session, so that an error could neither last nor matter.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from .close import CloseStatus
+from .close import CloseStatus, EndReason
 from .concurrent import (
     SEND_BUFFER_SIZE_LIMIT,
     SEND_TIME_LIMIT_MS,
@@ -36,7 +37,10 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
     """Gathers messages for a ``NonBlockingWebSocketSession``.
 
     Differs from Spring: the send time limit is kept by a timer, and counts while the peer takes nothing at all; the buffer limit is
-    judged after a flush, so that a burst within one turn does not end a healthy session.
+    judged after a flush, so that a burst within one turn does not end a healthy session; what is queued when the session is closed
+    still goes out before the close, unless the session is not reliable.
+
+    What the session has taken over in a flush counts as being written, and not for the buffer limit.
     """
 
     __slots__ = ("_asked", "_flusher", "_limit_callback", "_stalled", "_timer", "_waiting_since")
@@ -53,12 +57,14 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
     ) -> None:
         """*limit_callback* hears of a limit that no sender noticed; by default the session is closed with 4500."""
         self.delegate = delegate
+        self.id = delegate.id  # type: ignore[misc]  # a slot, as in the base
         self.send_time_limit_ms = send_time_limit_ms
         self.buffer_size_limit = buffer_size_limit
         self.overflow_strategy = overflow_strategy
         self._queue: list[WebSocketMessage[Any]] = []  # type: ignore[assignment]  # a slice is taken, nothing is popped
         self._buffer_size = 0
         self._state = SendState.OPEN
+        self._limit_status = CloseStatus.SESSION_NOT_RELIABLE
         self._callback = None
         self._flusher: Flusher = delegate.flusher
         self._limit_callback = limit_callback
@@ -79,8 +85,9 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         """
         if self._state is not SendState.OPEN:
             return
+        size = message.payload_length
         self._queue.append(message)
-        self._buffer_size += message.payload_length
+        self._buffer_size += size
         if self._callback is not None:
             self._callback(message)
         if not self._asked:
@@ -90,34 +97,59 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
             self._judge()
 
     def _judge(self) -> None:
+        """The buffer looks too full: flush if the peer still takes something, and look again."""
         if self._waiting_since is None:
             self._flusher.run_now(self.flush, timeout_ms=self.send_time_limit_ms)
+        self._buffer_size = self._queued_bytes()
         if self._buffer_size > self.buffer_size_limit and self._state is SendState.OPEN:
             self._overflow()
 
     def flush(self) -> None:
         """Write all that has come together. On the loop's thread; called by the flusher."""
-        if self._waiting_since is not None:
+        if self._waiting_since is not None or self._state is not SendState.OPEN:
             return
         self._asked = False  # before the queue is taken: whoever appends from now on asks again
-        queue = self._queue
-        batch = queue[:]
-        del queue[: len(batch)]
-        self._buffer_size = sum(message.payload_length for message in queue) if queue else 0
-        if batch and not self.delegate.try_send(batch, self._drained):
+        batch = self._take()
+        if batch and not self._hand_over(batch, self._drained):
             self._asked = True  # nobody needs to ask: _drained flushes
             self._waiting_since = self._flusher.now_ms()
             self._stalled = self.delegate.pending_bytes
-            self._timer = self._flusher.call_later(self._look_at_time, self.send_time_limit_ms)
+            self._watch_time()
+
+    def _take(self) -> list[WebSocketMessage[Any]]:
+        queue = self._queue
+        batch = queue[:]
+        del queue[: len(batch)]
+        self._buffer_size = self._queued_bytes() if queue else 0
+        return batch
+
+    def _hand_over(self, batch: list[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
+        try:
+            return self.delegate.try_send(batch, drained)
+        except Exception as error:  # a message that cannot be encoded: what was written with it is lost
+            logger.debug("Failed to send to session %s", self.id, exc_info=error)
+            self._close_now(CloseStatus.PROTOCOL_ERROR.with_cause(EndReason.TRANSPORT_ERROR))
+            return True
+
+    def _queued_bytes(self) -> int:
+        return sum([message.payload_length for message in self._queue[:]])
+
+    # -- a peer that does not read
 
     def _drained(self) -> None:
         """The peer has taken everything."""
         self._waiting_since = None
+        self._stop_watching()
+        self.flush()
+
+    def _watch_time(self) -> None:
+        # One more: the limit may be reached, it is exceeded after it.
+        self._timer = self._flusher.call_later(self._look_at_time, self.send_time_limit_ms + 1)
+
+    def _stop_watching(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._state is SendState.OPEN:
-            self.flush()
 
     def _look_at_time(self) -> None:
         """A whole limit after the peer stopped taking: end the session unless something went out meanwhile."""
@@ -128,7 +160,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         if pending < self._stalled:
             self._stalled = pending
             self._waiting_since = self._flusher.now_ms()
-            self._timer = self._flusher.call_later(self._look_at_time, self.send_time_limit_ms)
+            self._watch_time()
             return
         error = self._time_exceeded(self.time_since_send_started_ms)
         if self._limit_callback is not None:
@@ -138,39 +170,47 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
             self.close(error.status)
 
     def _check_limits(self) -> None:
-        if self._state is SendState.OPEN and self._waiting_since is not None:
+        if self._waiting_since is not None:
             super()._check_limits()
 
     def _drop(self) -> None:
-        queue, dropped = self._queue, 0
-        size = sum(message.payload_length for message in queue)
+        self._flusher.run_now(self._drop_oldest, timeout_ms=self.send_time_limit_ms)
+
+    def _drop_oldest(self) -> None:
+        queue, size, dropped = self._queue, self._queued_bytes(), 0
         while dropped < len(queue) and size > self.buffer_size_limit:
             size -= queue[dropped].payload_length
             dropped += 1
         del queue[:dropped]
         self._buffer_size = size
-        logger.debug("Dropped %d messages of session %s, buffer size %d", dropped, self.id, size)
+        if dropped:
+            logger.debug("Dropped %d messages of session %s, buffer size %d", dropped, self.id, size)
+
+    # -- closing
 
     def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:
-        """Close once, after what is queued went out if the peer takes it; what it does not take now is not sent."""
+        """Close once; a second close does nothing. What is queued goes out before, unless the status is or becomes 4500."""
         if self._state is SendState.CLOSING:
             return
-        self._flusher.run_now(lambda: self._close_now(status), timeout_ms=self.send_time_limit_ms)
+        if not self._flusher.run_now(lambda: self._close_now(status), timeout_ms=self.send_time_limit_ms):
+            logger.debug("Session %s: the loop is busy, the close waits for it", self.id)
 
     def _close_now(self, status: CloseStatus) -> None:
         if self._state is SendState.CLOSING:
             return
         if not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE):
             status = self._status_by_limits(status)
-        if self._state is SendState.OPEN:
-            self.flush()
+        reliable = self._state is SendState.OPEN and not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE)
         self._move(SendState.CLOSING)
-        self._queue.clear()
-        self._buffer_size = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_watching()
+        batch = self._take()
+        if batch and reliable:
+            self._hand_over(batch, _nothing_more)
         self.delegate.close(status)
+
+
+def _nothing_more() -> None:
+    """Nothing waits any more, and nothing is to follow."""
 
 
 def concurrent_session(
@@ -184,6 +224,10 @@ def concurrent_session(
     """The decorator that fits *session*."""
     if hasattr(session, "try_send"):  # isinstance() of a protocol with so many members costs more than a handshake
         return GatheringWebSocketSessionDecorator(
-            session, send_time_limit_ms, buffer_size_limit, overflow_strategy, limit_callback
+            cast(NonBlockingWebSocketSession, session),
+            send_time_limit_ms,
+            buffer_size_limit,
+            overflow_strategy,
+            limit_callback,
         )
     return ConcurrentWebSocketSessionDecorator(session, send_time_limit_ms, buffer_size_limit, overflow_strategy)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ..channel import SubscribableChannel
+from ..channel import CallableMessageHandler, SubscribableChannel
 from ..events import ApplicationEvents, BrokerAvailabilityEvent
 from ..interceptable import AbstractMessageChannel
 from ..message import Message
@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class AbstractBrokerMessageHandler:
-    """Subscribes to the inbound and the broker channel between ``start`` and ``stop``; what comes outside is ignored.
+    """Listens to the inbound and to the broker channel between ``start`` and ``stop``; what comes outside is ignored.
 
-    With *destination_prefixes* a destination is the broker's if it starts with one of them, without any if it does not start with
-    *user_destination_prefix*. Messages without destination are always the broker's.
+    With *destination_prefixes* a destination is the broker's if it starts with one of them, without any if it does not
+    start with *user_destination_prefix*. Messages without destination are always the broker's.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class AbstractBrokerMessageHandler:
         user_destination_prefix: str | None = "/user/",
         events: ApplicationEvents | None = None,
     ) -> None:
+        """*user_destination_prefix* None gives destinations of users to the broker, too, where it has no prefixes."""
         self.client_inbound_channel = inbound
         self.client_outbound_channel = outbound
         self.broker_channel = broker
@@ -39,10 +40,10 @@ class AbstractBrokerMessageHandler:
         # Differs from Spring: the user prefix is kept from the broker even where it was not configured explicitly.
         self.user_destination_prefix = user_destination_prefix
         self.events = events
-        self.auto_startup = True
         self._running = False
         self._available = False
         self._unsent = UnsentDisconnectChannelInterceptor(self)
+        self._application_side = CallableMessageHandler(self.handle_application_message)
 
     # -- life cycle
 
@@ -55,16 +56,21 @@ class AbstractBrokerMessageHandler:
         return self._available
 
     def start(self) -> None:
-        """Subscribe, then start. Twice does nothing."""
+        """Listen, then start. Twice does nothing. If starting fails, the broker is stopped and the error raised."""
         if self._running:
             return
         logger.info("Starting %s", self)
         self.client_inbound_channel.subscribe(self)
-        self.broker_channel.subscribe(self)
+        self.broker_channel.subscribe(self._application_side)
         if isinstance(self.client_inbound_channel, AbstractMessageChannel):
             self.client_inbound_channel.add_interceptor(self._unsent, 0)
-        self._start_internal()
+        # Before the broker says that it is available, or what is published at that moment would be lost.
         self._running = True
+        try:
+            self._start_internal()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """The reverse. Twice does nothing."""
@@ -73,16 +79,16 @@ class AbstractBrokerMessageHandler:
         logger.info("Stopping %s", self)
         self._running = False
         self._stop_internal()
-        self.client_inbound_channel.unsubscribe(self)
-        self.broker_channel.unsubscribe(self)
         if isinstance(self.client_inbound_channel, AbstractMessageChannel):
             self.client_inbound_channel.remove_interceptor(self._unsent)
+        self.broker_channel.unsubscribe(self._application_side)
+        self.client_inbound_channel.unsubscribe(self)
 
     def _start_internal(self) -> None:
         """For subclasses."""
 
     def _stop_internal(self) -> None:
-        """For subclasses."""
+        """For subclasses; also called after a start that failed."""
 
     def _set_available(self, available: bool) -> None:
         """Tell the world, once for each change."""
@@ -96,13 +102,25 @@ class AbstractBrokerMessageHandler:
     # -- messages
 
     def handle_message(self, message: Message[Any]) -> None:
+        """A message of the inbound channel: what a client sent, or tells that it is gone."""
         if self._running:
-            self._handle_message_internal(message)
-        elif logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s is not running: message ignored", self)
+            self._handle_client_message(message)
+        else:
+            logger.debug("%s is not running: message of a client ignored", self)
 
-    def _handle_message_internal(self, message: Message[Any]) -> None:
+    def handle_application_message(self, message: Message[Any]) -> None:
+        """A message of the broker channel: what the application publishes, and what was addressed to users."""
+        if self._running:
+            self._handle_application_message(message)
+        else:
+            logger.debug("%s is not running: message of the application ignored", self)
+
+    def _handle_client_message(self, message: Message[Any]) -> None:
         raise TypeError(f"{type(self).__name__} does not say what to do with messages")
+
+    def _handle_application_message(self, message: Message[Any]) -> None:
+        """As those of clients, unless a subclass says otherwise."""
+        self._handle_client_message(message)
 
     def check_destination_prefix(self, destination: str | None) -> bool:
         """Whether this destination is the broker's."""
@@ -114,6 +132,3 @@ class AbstractBrokerMessageHandler:
 
     def __str__(self) -> str:
         return f"{type(self).__name__}[{', '.join(self.destination_prefixes) or 'all destinations'}]"
-
-
-Clock = Callable[[], float]

@@ -1,8 +1,8 @@
 """One publish on its way to many: what the recipients share, and the light message that each of them gets (SB-03).
 
-A subscriber's message is an object of its own that interceptors may read, change or veto. Its headers become a dict only when
-somebody looks at them; untouched, the protocol handler sends the bytes that all recipients share, with the recipient's own two
-headers between them.
+A subscriber's message is an object of its own that interceptors may read, change or veto. Its headers become a dict only
+when somebody looks at them; untouched, the protocol handler sends the bytes that all recipients share, with the
+recipient's own two headers between them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,19 @@ from ..headers import ID, TIMESTAMP, MessageHeaders
 from ..message import Message
 from ..native_headers import NATIVE_HEADERS
 from ..simp.accessor import MESSAGE_TYPE, SESSION_ID, SUBSCRIPTION_ID, SimpMessageHeaderAccessor
+from ..simp.ordered import NEXT_MESSAGE_TASK
 from ..simp.types import SimpMessageType
-from .subscriptions import Subscription
+from .contract import Subscription
 
-CONTROL_HEADERS = frozenset(("receipt", "content-length", "transaction", "login", "passcode", "id", "ack", "selector"))
-"""Native headers that speak to the server and not to the subscribers."""
+CONTROL_HEADERS = frozenset(
+    ("receipt", "content-length", "transaction", "ack", "login", "passcode", "authorization", "Authorization")
+)
+"""Native headers with which a sender speaks to the server; its subscribers do not get them."""
+
+_OF_THE_BROKER = frozenset(("subscription", "message-id"))
+"""Native headers that each recipient gets from the server: a sender's own must not stand before them."""
+
+_OF_THE_SOURCE = (ID, TIMESTAMP, SESSION_ID, SUBSCRIPTION_ID, NEXT_MESSAGE_TASK)
 
 
 class Broadcast:
@@ -28,21 +36,25 @@ class Broadcast:
     __slots__ = ("encoding", "headers", "payload")
 
     def __init__(self, message: Message[Any], dropped: frozenset[str] = CONTROL_HEADERS) -> None:
+        """*dropped* are the sender's native headers that recipients do not get."""
         self.payload = message.payload
         self.headers = _for_recipients(message.headers, dropped)
+        """Never changed; read by many."""
         self.encoding: Any = None
         """What the protocol handler that sends this made of it; the broker never looks."""
 
 
 def _for_recipients(source: MessageHeaders, dropped: frozenset[str]) -> dict[str, Any]:
-    # Differs from Spring: headers that were meant for the server do not ride on the broadcast.
-    values = {
-        name: value for name, value in source.items() if name not in (ID, TIMESTAMP, SESSION_ID, SUBSCRIPTION_ID)
-    }
+    values = source._map.copy()  # not by its methods: they would make an id that is not wanted
+    for name in _OF_THE_SOURCE:
+        values.pop(name, None)
     values[MESSAGE_TYPE] = SimpMessageType.MESSAGE
     native: Mapping[str, list[str]] | None = values.get(NATIVE_HEADERS)
-    if native and not dropped.isdisjoint(native):
-        values[NATIVE_HEADERS] = {name: texts for name, texts in native.items() if name not in dropped}
+    if native and not (dropped.isdisjoint(native) and _OF_THE_BROKER.isdisjoint(native)):
+        # Differs from Spring: headers that were meant for the server do not ride on the broadcast.
+        values[NATIVE_HEADERS] = {
+            name: texts for name, texts in native.items() if name not in dropped and name not in _OF_THE_BROKER
+        }
     return values
 
 
@@ -54,8 +66,12 @@ class BroadcastMessage(Message[Any]):
     def __init__(self, broadcast: Broadcast, subscription: Subscription) -> None:
         self.broadcast = broadcast
         self.subscription = subscription
-        self._payload = broadcast.payload
         self._headers = None  # type: ignore[assignment]  # made by the property when somebody looks
+
+    @property
+    def payload(self) -> Any:
+        """Never None; the same object for all recipients."""
+        return self.broadcast.payload
 
     @property
     def headers(self) -> MessageHeaders:

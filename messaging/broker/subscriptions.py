@@ -1,68 +1,39 @@
-"""Who subscribed to what (REG-01, REG-02): a data structure, without channels and without logging of its own decisions.
+"""Who subscribed to what (REG-01, REG-02): a data structure, without channels.
 
-Subscriptions are indexed by session, by exact destination and by pattern. What matches a destination is kept ready as a tuple until a
-subscription that touches it comes or goes, so adding and removing cost the same however many others there are.
+Theory of operation. Subscriptions are indexed by session, by exact destination and by pattern. A destination that was
+asked for is cached with the patterns that match it and, until a subscription that it concerns comes or goes, with the
+subscriptions themselves: so a pattern meets a destination once, and a change costs the same however many others there are.
+
+Matching runs without the lock, since the matcher may be the user's. What came meanwhile is caught up with: a finder holds
+new patterns against its destination before it adds that to the cache, and whoever brings a new pattern returns only when
+it was held against all destinations that were in the cache before.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
 from ..native_headers import first_native_header
 from ..simp.accessor import DESTINATION, MESSAGE_TYPE, SESSION_ID, SUBSCRIPTION_ID
 from ..simp.types import SimpMessageType
+from .contract import Subscription, SubscriptionRefusal, SubscriptionRefusedError
+from .destinations import CACHE_LIMIT, CachedDestination, DestinationCache, PatternSubscriptions
 from .selector import Selector, SelectorSyntaxError, compile_selector
 
 logger = logging.getLogger(__name__)
 
-CACHE_LIMIT = 1024
-"""Destinations whose matching subscriptions are kept ready."""
-
-
-class Subscription:
-    """One subscription of one session. Equal only to itself."""
-
-    __slots__ = ("destination", "encoding", "id", "selector", "session_id")
-
-    def __init__(self, session_id: str, id: str, destination: str, selector: Selector | None = None) -> None:
-        self.session_id = session_id
-        self.id = id
-        self.destination = destination
-        self.selector = selector
-        self.encoding: bytes | None = None
-        """What a protocol handler keeps of this subscription, so as not to make it again for each message."""
-
-    def __repr__(self) -> str:
-        return f"Subscription(session={self.session_id}, id={self.id}, destination={self.destination})"
-
-
-class SubscriptionRegistry(Protocol):
-    """Keeps subscriptions and finds those that match a message."""
-
-    def register_subscription(self, message: Message[Any]) -> bool:
-        """Take a SUBSCRIBE; False when it was ignored."""
-        ...
-
-    def unregister_subscription(self, message: Message[Any]) -> bool:
-        """Take an UNSUBSCRIBE; False when there was no such subscription."""
-        ...
-
-    def unregister_all_subscriptions(self, session_id: str) -> None:
-        """Forget a session."""
-        ...
-
-    def matching_subscriptions(self, message: Message[Any]) -> Sequence[Subscription]:
-        """The subscriptions that a MESSAGE goes to. Never None, may be empty, never changes afterwards."""
-        ...
+MAX_SUBSCRIPTIONS_PER_SESSION = 10_000
+"""Far beyond what one client can look at, and some MiB at most for a client that does not stop."""
 
 
 class DefaultSubscriptionRegistry:
-    """The registry of the simple broker. Safe to use from any thread.
+    """The registry of the simple broker. Safe to use from any thread; what was registered when ``register_subscription``
+    returns is found by every ``matching_subscriptions`` that is called afterwards.
 
     A second SUBSCRIBE with the same id in the same session is ignored: the first destination stays.
     """
@@ -73,54 +44,108 @@ class DefaultSubscriptionRegistry:
         path_matcher: PathMatcher | None = None,
         cache_limit: int = CACHE_LIMIT,
         selector_header_name: str | None = None,
+        max_subscriptions_per_session: int = MAX_SUBSCRIPTIONS_PER_SESSION,
     ) -> None:
         """*selector_header_name* None (the default) switches selectors off; else the native header that holds one (SB-05)."""
         self.path_matcher: PathMatcher = path_matcher or AntPathMatcher()
         self.selector_header_name = selector_header_name
-        # Guards all four dicts; held for a few look-ups, never while calling out.
+        self.max_subscriptions_per_session = max_subscriptions_per_session
         self._lock = threading.Lock()
+        """Guards all below; held for a few instructions or for one pass over what matches, never while matching."""
         self._sessions: dict[str, dict[str, Subscription]] = {}
         self._exact: dict[str, dict[Subscription, None]] = {}
-        self._patterns: dict[str, dict[Subscription, None]] = {}
-        self._ready: dict[str, tuple[Subscription, ...]] = {}
-        self._cache_limit = cache_limit
+        self._patterns: dict[str, PatternSubscriptions] = {}
+        self._new_patterns = 0
+        """How many there have ever been: a finder sees by it whether it has to catch up."""
+        self._cache = DestinationCache(cache_limit)
         self._selecting = 0
 
     @property
     def cache_limit(self) -> int:
-        return self._cache_limit
+        """How many destinations are kept ready; lowering it evicts at once, the oldest first."""
+        return self._cache.limit
 
     @cache_limit.setter
     def cache_limit(self, value: int) -> None:
-        """Lowering the limit evicts at once, the oldest first."""
         with self._lock:
-            self._cache_limit = value
-            self._evict(value)
+            self._cache.limit = value
+
+    @property
+    def cached_destinations(self) -> tuple[str, ...]:
+        """A snapshot, the oldest first."""
+        with self._lock:
+            return tuple(self._cache.entries)
 
     @property
     def subscription_count(self) -> int:
         with self._lock:
             return sum(map(len, self._sessions.values()))
 
+    def subscriptions_of(self, session_id: str) -> tuple[Subscription, ...]:
+        """A snapshot, the oldest first. Never None, may be empty."""
+        with self._lock:
+            return tuple(self._sessions.get(session_id, {}).values())
+
     # -- changing
 
     def register_subscription(self, message: Message[Any]) -> bool:
+        """Take a SUBSCRIBE; False when it lacks a header or its session has a subscription with this id already.
+
+        Raises ValueError for another type of message, SubscriptionRefusedError for a pattern that cannot be matched and
+        when the session has *max_subscriptions_per_session* already.
+        """
         headers = message.headers
         _expect(SimpMessageType.SUBSCRIBE, headers)
-        session_id, id, destination = headers.get(SESSION_ID), headers.get(SUBSCRIPTION_ID), headers.get(DESTINATION)
-        if session_id is None or id is None or destination is None:
-            missing = "session id" if session_id is None else "subscription id" if id is None else "destination"
-            logger.error("No %s in %s", missing, message)
+        if not _complete(headers, SESSION_ID, SUBSCRIPTION_ID, DESTINATION):
             return False
-        return self.add(Subscription(session_id, id, destination, self._selector_of(headers)))
+        subscription = Subscription(
+            headers[SESSION_ID], headers[SUBSCRIPTION_ID], headers[DESTINATION], self._selector_of(headers)
+        )
+        try:
+            return self.add(subscription)
+        except SubscriptionRefusedError as error:
+            error.failed_message = message
+            raise
 
     def unregister_subscription(self, message: Message[Any]) -> bool:
+        """Take an UNSUBSCRIBE; False when it lacks a header or there was no such subscription.
+
+        Raises ValueError for another type of message.
+        """
         headers = message.headers
         _expect(SimpMessageType.UNSUBSCRIBE, headers)
-        session_id, id = headers.get(SESSION_ID), headers.get(SUBSCRIPTION_ID)
-        if session_id is None or id is None:
-            logger.error("No %s in %s", "session id" if session_id is None else "subscription id", message)
-            return False
+        return _complete(headers, SESSION_ID, SUBSCRIPTION_ID) and self.remove(
+            headers[SESSION_ID], headers[SUBSCRIPTION_ID]
+        )
+
+    def unregister_all_subscriptions(self, session_id: str) -> None:
+        """Forget a session. Twice does nothing."""
+        with self._lock:
+            for subscription in self._sessions.pop(session_id, {}).values():
+                self._forget(subscription)
+
+    def add(self, subscription: Subscription) -> bool:
+        """Take a subscription; False when its session has one with this id already. Raises SubscriptionRefusedError."""
+        is_pattern = self.path_matcher.is_pattern(subscription.destination)
+        if is_pattern:
+            self._check_pattern(subscription.destination)
+        pattern: PatternSubscriptions | None = None
+        unmet: list[CachedDestination] = []
+        with self._lock:
+            if not self._add_to_session(subscription):
+                return False
+            self._selecting += subscription.selector is not None
+            if is_pattern:
+                pattern, unmet = self._add_to_pattern(subscription)
+            else:
+                self._exact.setdefault(subscription.destination, {})[subscription] = None
+                self._stale(subscription.destination)
+        if pattern is not None and unmet:
+            self._settle(pattern, unmet)
+        return True
+
+    def remove(self, session_id: str, id: str) -> bool:
+        """Forget a subscription; False when there was no such one."""
         with self._lock:
             of_session = self._sessions.get(session_id)
             subscription = of_session.pop(id, None) if of_session else None
@@ -131,61 +156,88 @@ class DefaultSubscriptionRegistry:
             self._forget(subscription)
         return True
 
-    def unregister_all_subscriptions(self, session_id: str) -> None:
-        with self._lock:
-            for subscription in self._sessions.pop(session_id, {}).values():
-                self._forget(subscription)
+    def _check_pattern(self, pattern: str) -> None:
+        try:
+            self.path_matcher.match(pattern, "")
+        except ValueError as error:
+            reason = SubscriptionRefusal.INVALID_PATTERN
+            raise SubscriptionRefusedError(reason, f"Cannot subscribe to this pattern: {error}") from error
+        except RuntimeError:  # too complex even for the empty path: it will be for all, and match nothing
+            logger.debug("Pattern %r is beyond the limit of its matcher", pattern)
 
-    def add(self, subscription: Subscription) -> bool:
-        """Take a subscription; False when its session has one with this id already."""
-        destination = subscription.destination
-        with self._lock:
-            of_session = self._sessions.setdefault(subscription.session_id, {})
-            if of_session.setdefault(subscription.id, subscription) is not subscription:
-                return False
-            index = self._patterns if self.path_matcher.is_pattern(destination) else self._exact
-            index.setdefault(destination, {})[subscription] = None
-            self._selecting += subscription.selector is not None
-            self._stale(destination)
+    # -- with the lock held
+
+    def _add_to_session(self, subscription: Subscription) -> bool:
+        of_session = self._sessions.get(subscription.session_id)
+        if of_session is None:
+            of_session = {}
+        elif subscription.id in of_session:
+            return False
+        if len(of_session) >= self.max_subscriptions_per_session:
+            text = f"A session can have {self.max_subscriptions_per_session} subscriptions and no more"
+            raise SubscriptionRefusedError(SubscriptionRefusal.TOO_MANY, text)
+        of_session[subscription.id] = subscription
+        self._sessions[subscription.session_id] = of_session
         return True
 
+    def _add_to_pattern(self, subscription: Subscription) -> tuple[PatternSubscriptions, list[CachedDestination]]:
+        """The pattern, and the cached destinations that it must be held against before it is part of the answer."""
+        text = subscription.destination
+        pattern = self._patterns.get(text)
+        if pattern is None:
+            pattern = self._patterns[text] = PatternSubscriptions(text)
+            self._new_patterns += 1
+            pattern.is_settled = not self._cache.entries
+        pattern.subscriptions[subscription] = None
+        for entry in pattern.destinations:
+            self._cache.stale(entry)
+        if pattern.is_settled:
+            return pattern, []
+        return pattern, [entry for entry in self._cache.entries.values() if entry not in pattern.destinations]
+
     def _forget(self, subscription: Subscription) -> None:
-        """The lock is held."""
         destination = subscription.destination
-        for index in (self._exact, self._patterns):
-            those = index.get(destination)
-            if those is not None and those.pop(subscription, self) is None and not those:
-                del index[destination]
         self._selecting -= subscription.selector is not None
-        self._stale(destination)
+        exact = self._exact.get(destination)
+        if exact is not None and subscription in exact:
+            del exact[subscription]
+            if not exact:
+                del self._exact[destination]
+            self._stale(destination)
+            return
+        pattern = self._patterns[destination]
+        del pattern.subscriptions[subscription]
+        if pattern.subscriptions:
+            for entry in pattern.destinations:
+                self._cache.stale(entry)
+        else:
+            del self._patterns[destination]
+            self._cache.unlink(pattern)
 
     def _stale(self, destination: str) -> None:
-        """Drop what is kept ready for *destination*, or for all that it matches if it is a pattern. The lock is held."""
-        self._ready.pop(destination, None)
-        if self.path_matcher.is_pattern(destination):
-            match = self.path_matcher.match
-            for ready in [each for each in self._ready if match(destination, each)]:
-                del self._ready[ready]
-
-    def _evict(self, limit: int) -> None:
-        while len(self._ready) > limit:
-            del self._ready[next(iter(self._ready))]
+        entry = self._cache.entries.get(destination)
+        if entry is not None:
+            self._cache.stale(entry)
 
     # -- finding
 
     def matching_subscriptions(self, message: Message[Any]) -> Sequence[Subscription]:
+        """The subscriptions that a MESSAGE goes to, those to its very destination first. Never None, may be empty.
+
+        Raises ValueError for another type of message.
+        """
         headers = message.headers
         _expect(SimpMessageType.MESSAGE, headers)
         destination = headers.get(DESTINATION)
         if destination is None:
-            logger.error("No destination in %s", message)
+            _complete(headers, DESTINATION)
             return ()
-        found = self._ready.get(destination)
-        if found is None:
-            found = self._find(destination)
-        if self._selecting:
+        entry = self._cache.entries.get(destination)
+        ready = entry.ready if entry is not None else None
+        found, is_selecting = ready if ready is not None else self._find(destination)
+        if is_selecting:
             lookup = _lookup(headers)
-            found = tuple(each for each in found if each.selector is None or each.selector.matches(lookup))
+            return tuple(each for each in found if each.selector is None or each.selector.matches(lookup))
         return found
 
     def find_subscriptions(self, message: Message[Any]) -> dict[str, list[str]]:
@@ -195,18 +247,57 @@ class DefaultSubscriptionRegistry:
             found.setdefault(subscription.session_id, []).append(subscription.id)
         return found
 
-    def _find(self, destination: str) -> tuple[Subscription, ...]:
-        match = self.path_matcher.match
-        with self._lock:
-            found = list(self._exact.get(destination, ()))
-            for pattern, those in self._patterns.items():
-                if match(pattern, destination):
-                    found.extend(those)
-            ready = tuple(found)
-            if self._cache_limit > 0:
-                self._evict(self._cache_limit - 1)
-                self._ready[destination] = ready
+    def _find(self, destination: str) -> tuple[tuple[Subscription, ...], bool]:
+        met: dict[PatternSubscriptions, bool] = {}
+        met_until = 0
+        while True:
+            with self._lock:
+                entry = self._cache.entries.get(destination)
+                if entry is not None:
+                    return self._put_together(entry)
+                patterns = self._patterns
+                unmet = []
+                if met_until < self._new_patterns:
+                    unmet = [each for each in patterns.values() if each not in met]
+                    met_until = self._new_patterns
+                if not unmet:
+                    matching = [each for each, matches in met.items() if matches and patterns.get(each.text) is each]
+                    return self._put_together(self._cache.add(destination, matching))
+            for each in unmet:
+                met[each] = self._matches(each, destination)
+
+    def _put_together(self, entry: CachedDestination) -> tuple[tuple[Subscription, ...], bool]:
+        """What is ready for a destination from now on. The lock is held."""
+        if entry.ready is not None:
+            return entry.ready
+        found = list(self._exact.get(entry.destination, ()))
+        for pattern in entry.patterns:
+            found += pattern.subscriptions
+        is_selecting = self._selecting > 0 and any(each.selector is not None for each in found)
+        ready = (tuple(found), is_selecting)
+        self._cache.keep(entry, ready)
         return ready
+
+    def _settle(self, pattern: PatternSubscriptions, unmet: Iterable[CachedDestination]) -> None:
+        """Hold a new pattern against destinations that were in the cache before it came."""
+        matching = [entry for entry in unmet if self._matches(pattern, entry.destination)]
+        with self._lock:
+            if self._patterns.get(pattern.text) is pattern:
+                for entry in matching:
+                    if self._cache.entries.get(entry.destination) is entry:
+                        self._cache.link(entry, pattern)
+                pattern.is_settled = True
+
+    def _matches(self, pattern: PatternSubscriptions, destination: str) -> bool:
+        try:
+            return self.path_matcher.match(pattern.text, destination)
+        except Exception as error:
+            # One client's pattern must not keep a message from the others: what cannot be told does not match.
+            if not pattern.is_warned:
+                pattern.is_warned = True
+                first = next(iter(pattern.subscriptions), None)
+                logger.warning("%r does not match %.200r, which is beyond its matcher: %s", first, destination, error)
+            return False
 
     def _selector_of(self, headers: Mapping[str, Any]) -> Selector | None:
         text = first_native_header(headers, self.selector_header_name) if self.selector_header_name else None
@@ -215,8 +306,9 @@ class DefaultSubscriptionRegistry:
         try:
             return compile_selector(text)
         except SelectorSyntaxError as error:
-            # Spring: what cannot be parsed does not filter.
-            logger.debug("Selector ignored: %s", error)
+            # As in Spring, what cannot be parsed does not filter; but its author should get to know.
+            session_id, id = headers.get(SESSION_ID), headers.get(SUBSCRIPTION_ID)
+            logger.warning("Session %s, subscription %r: selector ignored. %s", session_id, id, error)
             return None
 
 
@@ -224,6 +316,16 @@ def _expect(message_type: SimpMessageType, headers: Mapping[str, Any]) -> None:
     found = headers.get(MESSAGE_TYPE)
     if found is not message_type:
         raise ValueError(f"Expected {message_type.value}, got {found.value if found else None}")
+
+
+def _complete(headers: Mapping[str, Any], *names: str) -> bool:
+    """Whether these headers are there; an error in the log if not."""
+    for name in names:
+        if headers.get(name) is None:
+            message_type: SimpMessageType = headers[MESSAGE_TYPE]
+            logger.error("No %s in a %s of session %s", name, message_type.value, headers.get(SESSION_ID))
+            return False
+    return True
 
 
 def _lookup(headers: Mapping[str, Any]) -> Callable[[str], object]:

@@ -55,7 +55,7 @@ class JsonMessageConverter(AbstractMessageConverter):
             if mime_type is not None and mime_type.charset not in _UTF_8 and not isinstance(payload, str):
                 payload = bytes(payload).decode(mime_type.charset or "utf-8")
             return self._decode(payload, target)
-        except (ValueError, TypeError) as error:  # msgspec's and pydantic's errors are ValueErrors
+        except (ValueError, TypeError, RecursionError) as error:  # msgspec's and pydantic's errors are ValueErrors
             raise MessageConversionError(f"Could not read JSON: {_reason(error)}", message) from error
 
     def _decode(self, payload: Any, target: Any) -> Any:

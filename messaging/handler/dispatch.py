@@ -88,6 +88,7 @@ class MethodMessageHandler:
         resolver = ExceptionHandlerMethodResolver(
             self._exception_handler(each) for each in functions if each.marks.exception_types is not None
         )
+        # Differs from Spring: a method may be mapped for both kinds; there its subscriptions would be ignored.
         for each in functions:
             for kind, destinations in each.marks.mappings.items():
                 self._register_method(each, kind, destinations, controller, resolver)

@@ -31,6 +31,7 @@ class ExceptionHandlerMethodResolver:
 
     def __init__(self, methods: Iterable[ExceptionHandlerMethod]) -> None:
         """Raises RuntimeError for a method without exception types and for a type that two methods claim."""
+        # Differs from Spring: both are told at registration, not when the first exception comes.
         self._methods: dict[type[BaseException], ExceptionHandlerMethod] = {}
         for method in methods:
             for exception_type in exception_types(method.invocable.method):

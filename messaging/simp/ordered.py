@@ -32,9 +32,9 @@ class OrderedMessageChannelDecorator:
     before.
 
     Messages need a mutable SimpMessageHeaderAccessor (else ValueError), and the channel the interceptor that
-    ``configure_interceptor`` adds. ``send`` returns True always: errors of the channel are logged, a vetoed message
-    is dropped, and the next one is sent. More than *max_queued* waiting messages raise MessageDeliveryError. Any
-    thread may send.
+    ``configure_interceptor`` adds. ``send`` returns True always: errors of the channel are logged (or given to
+    *error_callback*, in place of the log), a vetoed message is dropped, and the next one is sent. More than
+    *max_queued* waiting messages raise MessageDeliveryError. Any thread may send.
     """
 
     def __init__(

@@ -9,17 +9,21 @@ from typing import Any, Protocol
 from ...messaging.broker.simple import SimpleBrokerMessageHandler
 from ...messaging.broker.subscriptions import DefaultSubscriptionRegistry
 from ...messaging.config.broker import MessageBrokerRegistry, SimpleBrokerRegistration
-from ...messaging.config.channels import ChannelRegistration, TaskExecutorRegistration
+from ...messaging.config.channels import ChannelRegistration, ExecutorFactory
 from ...messaging.converter.composite import default_converters
 from ...messaging.converter.contract import MessageConverter
 from ...messaging.events import ApplicationEvents
 from ...messaging.executor import PooledExecutor, TaskScheduler
 from ...messaging.handler.arguments import HandlerMethodArgumentResolver
+from ...messaging.handler.payload import Validator
 from ...messaging.handler.returns import HandlerMethodReturnValueHandler
 from ...messaging.simp.annotated import SimpAnnotationMethodMessageHandler
 from ...messaging.simp.ordered import configure_interceptor
 from ...messaging.simp.template import SimpMessagingTemplate
 from ...messaging.subscribable import ExecutorSubscribableChannel, ImmutableMessageChannelInterceptor
+from ...messaging.user.destination import DefaultUserDestinationResolver, UserDestinationMessageHandler
+from ...messaging.user.registry import DefaultSimpUserRegistry
+from ..close import CloseStatus
 from ..decorators import apply_decorator_factories
 from ..exceptions import HandshakeFailureError
 from ..handlers import WebSocketHandler
@@ -39,13 +43,11 @@ logger = logging.getLogger(__name__)
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class Runtime(Protocol):
+class Runtime(ExecutorFactory, Protocol):
     """What the server gives the application when it starts it."""
 
     @property
     def scheduler(self) -> TaskScheduler: ...
-
-    def executor(self, settings: TaskExecutorRegistration) -> PooledExecutor: ...
 
 
 class HttpRequestHandler(Protocol):
@@ -58,7 +60,8 @@ class WellheadApp:
     """WebSocket endpoints in front of a WSGI application.
 
     Requests to an endpoint are handshakes; all others go to *wsgi_app*, or are answered 404 without one. Everything is wired when the
-    object is made and works from then on in the caller's thread; the server's ``start`` adds timers and executors.
+    object is made; messages flow from ``start`` to ``stop``, which the server calls: outside of that they are lost in silence, as on
+    any channel without subscribers.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class WellheadApp:
         wsgi_app: WsgiApplication | None = None,
         *configurers: WebSocketMessageBrokerConfigurer | WebSocketConfigurer,
         controllers: Sequence[object] = (),
-        validator: Callable[..., Any] | None = None,
+        validator: Validator | None = None,
     ) -> None:
         """*controllers* are objects whose methods, or functions that, carry mappings."""
         self.wsgi_app = wsgi_app
@@ -122,7 +125,7 @@ class WellheadApp:
             channel.set_interceptors((*registration.registered_interceptors, ImmutableMessageChannelInterceptor()))
         configure_interceptor(self.client_outbound_channel, self._broker.preserve_publish_order)
 
-    def _make_messaging(self, controllers: Sequence[object], validator: Callable[..., Any] | None) -> None:
+    def _make_messaging(self, controllers: Sequence[object], validator: Validator | None) -> None:
         registry = self._broker
         self.broker_messaging_template = SimpMessagingTemplate(
             self.broker_channel,
@@ -144,6 +147,16 @@ class WellheadApp:
         for controller in controllers:
             self.simp_annotation_method_message_handler.register(controller)
         simple = registry.simple_broker or SimpleBrokerRegistration(())
+        self.user_registry = DefaultSimpUserRegistry(self.events)
+        self.user_destination_resolver = DefaultUserDestinationResolver(
+            self.user_registry,
+            prefix=registry.user_destination_prefix,
+            remove_leading_slash=bool(simple.destination_prefixes)
+            and not simple.destination_prefixes[0].startswith("/"),
+        )
+        self.user_destination_message_handler = UserDestinationMessageHandler(
+            self.client_inbound_channel, self.broker_channel, self.user_destination_resolver
+        )
         self.simple_broker_message_handler = SimpleBrokerMessageHandler(
             self.client_inbound_channel,
             self.client_outbound_channel,
@@ -213,6 +226,23 @@ class WellheadApp:
     def is_running(self) -> bool:
         return self._runtime is not None
 
+    def disconnect(
+        self,
+        session_id: str | None = None,
+        *,
+        user: str | None = None,
+        status: CloseStatus = CloseStatus.NORMAL,
+    ) -> int:
+        """Close a session, or all sessions of the user of that name; returns how many there were.
+
+        What was sent to them before still goes out. Raises ValueError unless exactly one of both is given.
+        """
+        if (session_id is None) == (user is None):
+            raise ValueError("Either a session id or a user is needed")
+        ids = [session_id] if session_id is not None else self.stomp_sub_protocol_handler.session_ids_of(user or "")
+        close = self.sub_protocol_web_socket_handler.close_session
+        return sum([close(each, status) for each in ids])
+
     # -- life cycle
 
     def start(self, runtime: Runtime) -> None:
@@ -228,6 +258,7 @@ class WellheadApp:
         receive_in_order = self._endpoints.preserve_receive_order and self.client_inbound_channel.executor is not None
         configure_interceptor(self.client_inbound_channel, receive_in_order)
         self.simp_annotation_method_message_handler.start()
+        self.user_destination_message_handler.start()
         self.simple_broker_message_handler.start()
         self.sub_protocol_web_socket_handler.start()
         self.web_socket_message_broker_stats.start()
@@ -239,6 +270,7 @@ class WellheadApp:
         self.web_socket_message_broker_stats.stop()
         self.sub_protocol_web_socket_handler.stop()
         self.simple_broker_message_handler.stop()
+        self.user_destination_message_handler.stop()
         self.simp_annotation_method_message_handler.stop()
         for executor in self._executors:
             executor.shutdown()

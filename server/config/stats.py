@@ -57,7 +57,9 @@ class WebSocketMessageBrokerStats:
     def _schedule(self, first_ms: int) -> None:
         self._cancel()
         if self._period_ms > 0 and logger.isEnabledFor(logging.INFO):
-            self._task = self._scheduler.schedule_with_fixed_delay(self._log, self._period_ms, initial_delay_ms=first_ms)
+            self._task = self._scheduler.schedule_with_fixed_delay(
+                self._log, self._period_ms, initial_delay_ms=first_ms
+            )
 
     def _cancel(self) -> None:
         if self._task is not None:

@@ -87,7 +87,7 @@ class FirstRequest:
             self.close()  # It never said anything: a browser's spare connection.
 
     def _refuse(self, error: BadRequestError) -> None:
-        """Answer, and throw away what still comes: closing before would turn into a reset, which may overtake the answer."""
+        """Answer, and throw away what still comes: closing at once would be a reset, which may overtake the answer."""
         log_refusal(self._address, error)
         self._deadline.cancel()
         try:
@@ -134,4 +134,3 @@ def refusal(status: int) -> bytes:
         f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: text/plain\r\n"
         f"Content-Length: {len(phrase)}\r\n\r\n{phrase}"
     ).encode()
-

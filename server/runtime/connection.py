@@ -331,7 +331,7 @@ class WebSocketConnection(WritingSession):
             logger.exception("Error in after_connection_closed for session %s", self._id)
         finally:
             if self._state is _CLOSED:
-                self._runtime.connections.discard(self)
+                self._runtime.forget(self)
 
     # Ending: on the loop's thread.
 
@@ -436,7 +436,7 @@ class WebSocketConnection(WritingSession):
             self._timer.cancel()
             self._timer = None
         if self._handler is None:
-            self._runtime.connections.discard(self)
+            self._runtime.forget(self)
 
     def _move(self, state: ConnectionState) -> None:
         assert state in NEXT_STATES[self._state], f"{self._state} cannot become {state}"

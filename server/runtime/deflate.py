@@ -152,6 +152,8 @@ class PerMessageDeflate(Extension):
             # frame: each costs a copy of what is left.
             rest = decompressor.unused_data
             decompressor = self._decompressor = zlib.decompressobj(-self._received_bits)
+            if rest == _EMPTY_BLOCK:  # the peer did not begin a block for it, as it should have
+                return expanded
             expanded += decompressor.decompress(rest, max(1, self.limit + 1 - len(expanded)))
             if decompressor.eof:
                 raise ProtocolError("decompression failed")

@@ -55,7 +55,7 @@ class LoopFlusher:
 
     @staticmethod
     def of(hub: Any = None) -> LoopFlusher:
-        """The flusher of *hub*, by default of the calling thread's; made when there is none yet, on that hub's thread."""
+        """The flusher of *hub*, by default of the calling thread's; made at the first call, on that hub's thread."""
         hub = get_hub() if hub is None else hub
         flusher = _flushers.get(hub)
         if flusher is None:
@@ -68,20 +68,20 @@ class LoopFlusher:
         return get_ident() == self._thread
 
     def request(self, flushable: Flushable) -> None:
-        """Have ``flushable.flush()`` called at the end of this turn. From any thread; ask once, not for each message."""
+        """Have ``flushable.flush()`` called at the end of this turn; ask once, not for each message."""
         self._dirty.append(flushable)
         # _turn clears the flag before it looks into the queues, so what is appended while it is set will be seen.
         if not self._turn_wanted:
             self._want_turn()
 
     def hand_over(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Run ``function(*arguments)`` on the loop's thread, soon; those of one thread in their order, before flushes."""
+        """Run ``function(*arguments)`` on the loop's thread, soon; for one caller in order, and before flushes."""
         self._handed.append((function, arguments))
         if not self._turn_wanted:
             self._want_turn()
 
     def run_now(self, function: Callable[[], None], *, timeout_ms: float) -> bool:
-        """Run *function* on the loop's thread and return when it has run: at once when called there, else after a hand-over.
+        """Run *function* on the loop's thread and return when it has run: at once when called there.
 
         False when it had not run after *timeout_ms*; it may still run then.
         """

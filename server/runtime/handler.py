@@ -1,8 +1,8 @@
 """The HTTP handler: calls the WSGI application for each request, and lets go of connections that are upgraded.
 
-The second station of the server. gevent-websocket's ``WebSocketHandler`` inside ``gevent.pywsgi``, with the upgrade moved
-to where the application asks for it, a head parser of our own, clients' mistakes answered and logged in one line, and an
-access log.
+The second station of the server. gevent-websocket's ``WebSocketHandler`` inside ``gevent.pywsgi``, with the upgrade
+moved to where the application asks for it, a head parser of our own, clients' mistakes answered and logged in one line,
+and an access log.
 """
 
 from __future__ import annotations
@@ -10,30 +10,29 @@ from __future__ import annotations
 import io
 import logging
 import socket as sockets
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from gevent import GreenletExit, Timeout  # type: ignore[import-untyped]  # no type information
+from gevent import GreenletExit, Timeout, getcurrent  # type: ignore[import-untyped]  # no type information
 from gevent.pywsgi import Input  # type: ignore[import-untyped]  # no type information
 from gevent.socket import socket as GeventSocket  # type: ignore[import-untyped]  # no type information
+from geventwebsocket.exceptions import WebSocketError  # type: ignore[import-untyped]  # no type information
 from geventwebsocket.handler import WebSocketHandler  # type: ignore[import-untyped]  # no type information
 
+from ..handshake.request import HandshakeResponse
 from ..handshake.upgrade import UPGRADE_KEY
 from .accepting import LINGER_MS, log_refusal, refusal
 from .connection import WebSocketConnection
 from .legacy import WEBSOCKET_KEY, LegacyWebSocket
 from .request_head import END, MAX_HEAD, BadRequestError, RequestHead, check_beginning, parse_head
-from .upgrade import GeventUpgradeStrategy
+from .tls import take_over
+from .upgrade import GeventUpgradeStrategy, Upgrade
 
 if TYPE_CHECKING:
     from .server import WellheadServer
 
 logger = logging.getLogger("wellhead.server")
 access_logger = logging.getLogger("wellhead.server.access")
-
-MakeConnection = Callable[[Any], WebSocketConnection]
-"""Makes the connection, given the socket."""
 
 
 class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type information
@@ -43,10 +42,11 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     _raw: Any = None
     _gevent_socket: Any = None
     _head: RequestHead | None = None
-    _make_connection: MakeConnection | None = None
-    _response_101: Callable[[], bytes] | None = None
+    _upgrade: Upgrade | None = None
     legacy: LegacyWebSocket | None = None
     """What an application written for gevent-websocket uses, once it did."""
+    legacy_refusal: HandshakeResponse | None = None
+    """What to answer when its handshake was not good."""
 
     def __init__(
         self, socket: Any, address: Any, server: WellheadServer, head: RequestHead | None = None, rest: bytes = b""
@@ -64,25 +64,28 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
 
     @property
     def socket(self) -> Any:
-        """gevent's socket, made when it is needed: an upgrade does not. None when the connection is not ours any more."""
+        """gevent's socket, made when needed: an upgrade does not. None when the connection is not ours any more."""
         if self._gevent_socket is None and self._raw is not None:
             raw, self._raw = self._raw, None
             family, type_, proto = raw.family, raw.type, raw.proto
             self._gevent_socket = GeventSocket(family, type_, proto, raw.detach())
         return self._gevent_socket
 
+    idle = False
+    """Whether it waits for the next request."""
+
     @property
     def upgrading(self) -> bool:
         """Whether this request is, or will be, answered with 101."""
-        return self._make_connection is not None or self.legacy is not None
+        return self._upgrade is not None or self.legacy is not None
 
-    def upgrade_when_done(self, make_connection: MakeConnection, response: Callable[[], bytes]) -> None:
-        """Have the connection taken over when the application has returned; *response* is sent first."""
-        self._make_connection = make_connection
-        self._response_101 = response
+    def upgrade_when_done(self, upgrade: Upgrade) -> None:
+        """Answer 101 and give the connection away when the application has returned."""
+        self._upgrade = upgrade
 
     def handle(self) -> None:
         """Handle requests until the connection ends or is upgraded."""
+        self.greenlet = getcurrent()
         handlers = self.server.handlers
         handlers.add(self)
         try:
@@ -117,20 +120,24 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         return not self.close_connection
 
     def run_application(self) -> None:
+        """Call the application; what it returns is the response, unless the connection was upgraded."""
         try:
             self.result = self.application(self.environ, self.start_response)
             if not self.upgrading:
                 self.process_result()
+        except WebSocketError:
+            if self.legacy is None and self.legacy_refusal is None:
+                raise
+            logger.debug("%s was left with an error of its WebSocket", self.requestline, exc_info=True)
         finally:
-            close = getattr(self.result, "close", None)
-            self.result = None
-            if self.legacy is not None:
-                self.close_connection = True
-                self.legacy.close()
-            if close is not None:
-                close()
-        if self._make_connection is not None:
-            self._switch_protocols(self._make_connection)
+            self._close_result()
+        if self._upgrade is not None:
+            self._switch_protocols(self._upgrade)
+        elif self.legacy is not None:
+            self.legacy.close()
+        elif self.legacy_refusal is not None and not self.headers_sent:
+            self.result = self.legacy_refusal.to_wsgi(self.start_response)
+            self.process_result()
 
     def log_request(self) -> None:
         if access_logger.isEnabledFor(logging.INFO):
@@ -157,21 +164,23 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         self.response_length = len(response)
         socket, rest = self._raw, self._rest
         if socket is None:
-            socket, more = self._take_gevent_socket()
-            rest += more
+            socket, rest = take_over(self._gevent_socket, self.rfile)
         self._raw = self._gevent_socket = None
         if socket.send(response) != len(response):
             socket.close()
             raise BrokenPipeError("the peer does not take the answer to its handshake")
         return socket, rest
 
-    def _switch_protocols(self, make_connection: MakeConnection) -> None:
-        assert self._response_101 is not None
-        socket, rest = self.answer_101(self._response_101())
-        make_connection(socket).start(rest)
+    def _switch_protocols(self, upgrade: Upgrade) -> None:
+        response = upgrade.response()
+        socket, rest = self.answer_101(response)
+        upgrade.make(WebSocketConnection, self.server.runtime, socket).start(rest)
 
-    def _take_gevent_socket(self) -> tuple[Any, bytes]:
-        return self.server.take_socket(self._gevent_socket, self.rfile)
+    def _close_result(self) -> None:
+        result, self.result = self.result, None
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
 
     def _prepare_response(self) -> None:
         """The package's hook for responses of upgraded connections; ours do not come that way."""
@@ -184,7 +193,9 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         received = bytearray()
         try:
             with Timeout(server.keep_alive_ms / 1000.0):
-                received += self.rfile.read1(1)
+                self.idle = True
+                received += self._body_file().read1(1)
+                self.idle = False
             if not received:
                 return None
             with Timeout(server.header_timeout_ms / 1000.0):
@@ -235,7 +246,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     # Errors
 
     def _refuse(self, error: BadRequestError) -> None:
-        """Answer, and throw away what still comes: closing before would turn into a reset, which may overtake the answer."""
+        """Answer, and throw away what still comes: closing at once would be a reset, which may overtake the answer."""
         log_refusal(self.client_address, error)
         with Timeout(LINGER_MS / 1000.0, False):
             self.socket.sendall(refusal(error.status))
@@ -278,12 +289,15 @@ class _Continued(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Any) -> int | None:
         beginning = self._beginning
         if beginning:
             size = min(len(buffer), len(beginning))
             buffer[:size] = beginning[:size]
             self._beginning = beginning[size:]
             return size
-        received: int = self._socket.recv_into(buffer)
+        try:
+            received: int = self._socket.recv_into(buffer)
+        except BlockingIOError:
+            return None  # RawIOBase's word for it.
         return received

@@ -25,7 +25,7 @@ _MOST_KEYS = 1024
 
 
 class BadRequestError(Exception):
-    """What the client sent is no request that can be handled; answered with ``status`` and the end of the connection."""
+    """What the client sent is no request that can be handled; answered with ``status``, then the connection ends."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)

@@ -1,20 +1,330 @@
-"""The server."""
+"""The server: accepts connections, starts and stops the application, and ends what is open when it stops.
+
+The frame around the stations: gevent's ``WSGIServer`` with our handler, the shared services of its connections and a
+registry of what is open, since upgraded connections are none of pywsgi's any more.
+"""
 
 from __future__ import annotations
 
+import _socket
+import enum
+import errno
+import logging
+import sys
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
 from typing import Any
 
+from gevent import Timeout, getcurrent, kill, signal_handler, ssl  # type: ignore[import-untyped]  # no type information
+from gevent.event import Event  # type: ignore[import-untyped]  # no type information
 from gevent.pywsgi import WSGIServer  # type: ignore[import-untyped]  # no type information
+from gevent.socket import socket as GeventSocket  # type: ignore[import-untyped]  # no type information
 
+from ...messaging.exceptions import TaskRejectedError
+from ..close import CloseStatus, EndReason
+from .accepting import FirstRequest
+from .executors import GreenletExecutor
 from .handler import WellheadHandler
+from .request_head import RequestHead
 from .services import Runtime
+
+logger = logging.getLogger("wellhead.server")
+
+_ANY_NUMBER = 1_000_000
+_STOPPED = CloseStatus.GOING_AWAY.with_cause(EndReason.SERVER_STOPPED)
+_CUT_WAIT_MS = 1_000
+"""How long those who are cut have to notice."""
+_RETRY_ACCEPT_MS = 100
+
+
+class ServerState(enum.Enum):
+    """Where a server is in its life; it has one life."""
+
+    NEW = "new"
+    STARTED = "started"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
 
 
 class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
+    """An HTTP and WebSocket server for one WSGI application, on the hub of the thread that makes it.
+
+    If the application has ``start(runtime)`` it is called with a `Runtime` before the first connection is accepted; if
+    it has ``stop()``, that is called when the server stops. Everything here is to be called on the hub's thread.
+    """
+
     handler_class = WellheadHandler
     backlog = 4096
     max_accept = 256
 
-    def __init__(self, listener: Any, application: Any, **options: Any) -> None:
-        WSGIServer.__init__(self, listener, application, **options)
-        self.runtime = Runtime()
+    def __init__(
+        self,
+        listener: Any,
+        application: Callable[..., Any],
+        *,
+        # TLS
+        ssl_context: Any = None,
+        # requests
+        header_timeout_ms: int = 10_000,
+        keep_alive_ms: int = 60_000,
+        # sessions
+        max_workers: int = 256,
+        # ending
+        stop_timeout_ms: int = 10_000,
+    ) -> None:
+        """
+        listener: ``(host, port)`` or a listening socket.
+        ssl_context: a server's ``gevent.ssl.SSLContext``; None for plain HTTP.
+        header_timeout_ms: how long the head of a request, or a TLS handshake, may take.
+        keep_alive_ms: how long a connection may wait for its next request.
+        max_workers: how many sessions can be in their handlers at once.
+        stop_timeout_ms: how long `stop` waits by default.
+        """
+        tls = {} if ssl_context is None else {"ssl_context": ssl_context, "do_handshake_on_connect": False}
+        WSGIServer.__init__(self, listener, application, log=None, error_log=logger, **tls)
+        self.environ.setdefault("SERVER_NAME", self.server_host or "localhost")  # Or gevent would ask the DNS.
+        self._state = ServerState.NEW
+        self.header_timeout_ms = header_timeout_ms
+        self.keep_alive_ms = keep_alive_ms
+        self.stop_timeout_ms = stop_timeout_ms
+        self.runtime = Runtime(max_workers=max_workers)
+        """What the application's ``start`` is given."""
+        self.waiting: set[FirstRequest] = set()
+        """Connections that have not sent a whole head yet."""
+        self.handlers: set[WellheadHandler] = set()
+        """Connections with a request under way, or waiting for the next one."""
+        # A request keeps its worker as long as it runs, and may run for long: there is always another one.
+        self._http_workers = GreenletExecutor(
+            core_pool_size=_ANY_NUMBER, thread_name_prefix="wellhead-http-", keep_alive_seconds=10, hub=self.runtime.hub
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, also when 0 was asked for."""
+        return int(self.address[1])
+
+    @property
+    def state(self) -> ServerState:
+        return self._state
+
+    def start(self) -> None:
+        """Listen, start the application, accept. Raises OSError when the address is not to be had."""
+        if self._state is not ServerState.NEW:
+            raise RuntimeError(f"The server is {self._state.value}")
+        self.init_socket()
+        raise_file_limit()
+        try:
+            start = getattr(self.application, "start", None)
+            if start is not None:
+                start(self.runtime)
+            WSGIServer.start(self)
+        except BaseException:
+            self.close()
+            raise
+        self._move(ServerState.STARTED)
+
+    def stop(self, timeout: float | None = None, *, timeout_ms: int | None = None) -> None:
+        """Stop accepting, stop the application, close all sessions with 1001, and wait until they have ended.
+
+        Requests under way and handlers may finish and buffers are written, all of it within *timeout_ms* (or *timeout*,
+        in seconds, which is gevent's); what is still there then is cut. Does nothing unless the server is started.
+        """
+        if self._state is not ServerState.STARTED:
+            return
+        self._move(ServerState.STOPPING)
+        if timeout_ms is None:
+            timeout_ms = self.stop_timeout_ms if timeout is None else int(timeout * 1000)
+        deadline = monotonic() + timeout_ms / 1000.0
+        self.close()
+        for waiting in list(self.waiting):
+            waiting.close()
+        for handler in list(self.handlers):
+            if handler.idle:
+                kill(handler.greenlet, block=False)
+        self._stop_application(_rest_ms(deadline))
+        for connection in list(self.runtime.connections):
+            connection.close(_STOPPED)
+        ended = self.runtime.wait_for_connections(_rest_ms(deadline))
+        if not (ended and self._http_workers.shutdown(wait_ms=_rest_ms(deadline))):
+            self.cut()
+        self.runtime.shutdown(wait_ms=max(_CUT_WAIT_MS, _rest_ms(deadline)))
+        self._move(ServerState.STOPPED)
+
+    def cut(self) -> None:
+        """End all connections at once, and the requests on them."""
+        left = list(self.runtime.connections)
+        if left or self.handlers:
+            logger.warning("%d sessions and %d requests are cut", len(left), len(self.handlers))
+        for connection in left:
+            connection.abort(_STOPPED)
+        for handler in list(self.handlers):
+            if handler.greenlet is not getcurrent():
+                kill(handler.greenlet, block=False)
+        self.runtime.wait_for_connections(_CUT_WAIT_MS)
+        self._http_workers.shutdown(wait_ms=_CUT_WAIT_MS)
+
+    def _stop_application(self, timeout_ms: int) -> None:
+        stop = getattr(self.application, "stop", None)
+        if stop is None:
+            return
+        limit = Timeout(timeout_ms / 1000.0)
+        try:
+            with limit:
+                stop()
+        except Timeout as timeout:
+            if timeout is not limit:
+                raise
+            logger.error("The application did not stop within %d ms", timeout_ms)
+        except Exception:
+            # The border to the application: its failure must not keep the server from ending.
+            logger.exception("Error while stopping the application")
+
+    # Accepting
+
+    def do_read(self) -> tuple[int, Any] | None:
+        """gevent's hook: accept one connection."""
+        try:
+            descriptor, address = self.socket._accept()
+        except BlockingIOError:
+            return None
+        return descriptor, address
+
+    def do_handle(self, descriptor: int, address: Any) -> None:
+        """gevent's hook: go on with an accepted connection."""
+        family = self.socket.family
+        if self.ssl_enabled:
+            self._execute(partial(self._handle_tls, GeventSocket(family, _socket.SOCK_STREAM, 0, descriptor), address))
+        else:
+            socket = _socket.socket(family, _socket.SOCK_STREAM, 0, descriptor)
+            socket.setblocking(False)
+            FirstRequest(self, socket, address)
+
+    def handle_first(self, socket: Any, address: Any, head: RequestHead, rest: bytes) -> None:
+        """Handle a connection whose first request's head has come."""
+        self._execute(self.handler_class(socket, address, self, head, rest).handle)
+
+    def _do_read(self) -> None:
+        """gevent's loop of accepts; errors are a log line here."""
+        for _ in range(self.max_accept):
+            try:
+                accepted = self.do_read()
+            except ConnectionError:
+                continue  # The client went away before it was accepted.
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                logger.error("Cannot accept a connection: %s", error.strerror)
+                self.stop_accepting()
+                self.runtime.flusher.call_later(self._start_accepting_if_started, _RETRY_ACCEPT_MS)
+                return
+            if accepted is None:
+                return
+            self.do_handle(*accepted)
+
+    def _handle_tls(self, socket: Any, address: Any) -> None:
+        try:
+            with Timeout(self.header_timeout_ms / 1000.0):
+                socket = self.wrap_socket(socket, **self.ssl_args)
+                socket.do_handshake()
+        except (OSError, Timeout) as error:
+            logger.info("TLS handshake with %s failed: %s", address, error)
+            socket.close()
+            return
+        self.handler_class(socket, address, self).handle()
+
+    def _execute(self, task: Callable[[], object]) -> None:
+        try:
+            self._http_workers.execute(task)
+        except TaskRejectedError:
+            # Stopped in this very turn: the socket is closed with the task that nobody keeps.
+            logger.debug("A connection came while the server was stopping")
+
+    def _move(self, state: ServerState) -> None:
+        logger.debug("Server on %s: %s -> %s", self.address, self._state.value, state.value)
+        self._state = state
+
+
+def serve(
+    app: Callable[..., Any],
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    *,
+    # TLS
+    certfile: str | None = None,
+    keyfile: str | None = None,
+    # requests
+    header_timeout_ms: int = 10_000,
+    keep_alive_ms: int = 60_000,
+    # sessions
+    max_workers: int = 256,
+    # ending
+    stop_timeout_ms: int = 10_000,
+) -> None:
+    """Serve *app* until SIGTERM or SIGINT, which stop gracefully; a second one cuts what is still open.
+
+    With *certfile* (and *keyfile*, unless the key is in the same file) over TLS. The other options are those of
+    `WellheadServer`. Says on stderr where it listens. In another thread than the main one there are no signals; it then
+    serves until something ends the thread.
+
+    Raises:
+        OSError: the address is not to be had, or the certificate cannot be read.
+    """
+    server = WellheadServer(
+        (host, port),
+        app,
+        ssl_context=None if certfile is None else server_context(certfile, keyfile),
+        header_timeout_ms=header_timeout_ms,
+        keep_alive_ms=keep_alive_ms,
+        max_workers=max_workers,
+        stop_timeout_ms=stop_timeout_ms,
+    )
+    wanted = Event()
+
+    def on_signal() -> None:
+        if wanted.is_set():
+            server.cut()
+        wanted.set()
+
+    server.start()
+    signals = _watch_signals(on_signal) if server.runtime.hub.main_hub else []
+    shown = f"[{host}]" if ":" in host else host
+    print(f"wellhead listens on http{'s' if certfile else ''}://{shown}:{server.port}", file=sys.stderr, flush=True)
+    try:
+        wanted.wait()
+    finally:
+        server.stop()
+        for watcher in signals:
+            watcher.cancel()
+
+
+def server_context(certfile: str, keyfile: str | None = None) -> Any:
+    """A TLS context for a server, which speaks HTTP/1.1. Raises OSError when the certificate cannot be read."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certfile, keyfile)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as the system allows it: each connection is one."""
+    try:
+        import resource
+    except ImportError:
+        return  # Not a Unix.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:
+            logger.debug("The limit of open files stays at %d: %s", soft, error)
+
+
+def _watch_signals(on_signal: Callable[[], None]) -> list[Any]:
+    import signal
+
+    return [signal_handler(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
+
+
+def _rest_ms(deadline: float) -> int:
+    return max(0, int((deadline - monotonic()) * 1000.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub  # type: ignore[import-untyped]  # no type information
+from gevent.event import Event  # type: ignore[import-untyped]  # no type information
 
 from .executors import GreenletExecutor, NativeThreadExecutor
 from .flusher import LoopFlusher
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
 class Runtime:
     """The services of a server on one hub; an application gets it in its ``start(runtime)``."""
 
-    __slots__ = ("hub", "loop", "flusher", "workers", "scheduler", "connections", "_timer_workers", "_executors")
+    __slots__ = (
+        "hub",
+        "loop",
+        "flusher",
+        "workers",
+        "scheduler",
+        "connections",
+        "_timer_workers",
+        "_executors",
+        "_none_left",
+    )
 
     def __init__(self, *, max_workers: int = 256) -> None:
         """On the thread of the hub. *max_workers*: how many sessions can be in their handlers at once."""
@@ -26,7 +37,9 @@ class Runtime:
         self.loop = self.hub.loop
         self.flusher = LoopFlusher.of(self.hub)
         """Implements ``Flusher``."""
-        self.workers = GreenletExecutor(core_pool_size=max_workers, thread_name_prefix="wellhead-session-", hub=self.hub)
+        self.workers = GreenletExecutor(
+            core_pool_size=max_workers, thread_name_prefix="wellhead-session-", hub=self.hub
+        )
         """Runs the handlers of the sessions. Its queue is bounded by the sessions: each has one task at most."""
         self._timer_workers = GreenletExecutor(core_pool_size=8, thread_name_prefix="wellhead-timer-", hub=self.hub)
         self.scheduler = GeventTaskScheduler(self.flusher, self._timer_workers)
@@ -34,6 +47,7 @@ class Runtime:
         self.connections: set[WebSocketConnection] = set()
         """All connections whose socket is open or whose handler has not been told of the end."""
         self._executors: list[PooledExecutor] = []
+        self._none_left: Event | None = None
 
     def executor(self, name_prefix: str, **limits: Any) -> PooledExecutor:
         """A pool of greenlets, with the limits of ``GreenletExecutor``; shut down with the server."""
@@ -46,6 +60,19 @@ class Runtime:
         executor = NativeThreadExecutor(thread_name_prefix=name_prefix, **limits)
         self._executors.append(executor)
         return executor
+
+    def forget(self, connection: WebSocketConnection) -> None:
+        """A connection is over, for its handler too. Harmless twice."""
+        self.connections.discard(connection)
+        if self._none_left is not None and not self.connections:
+            self._none_left.set()
+
+    def wait_for_connections(self, timeout_ms: int) -> bool:
+        """Wait until there are none; False when some were left after *timeout_ms*."""
+        if self.connections:
+            self._none_left = Event()
+            self._none_left.wait(timeout_ms / 1000.0)
+        return not self.connections
 
     def shutdown(self, *, wait_ms: int) -> bool:
         """End all executors that were made here, each within *wait_ms*; False when some task still ran."""

@@ -10,15 +10,15 @@ class ConnectionState(enum.Enum):
 
     OPEN = "open"
     PEER_CLOSED = "closed by the peer"
-    """The peer closed, or did something that ends the connection. Its messages are still being handled and answered; our
-    close frame waits for that."""
+    """The peer closed, or did something that ends the connection. Its messages are still being handled and answered;
+    our close frame waits for that."""
     CLOSE_SENT = "close sent"
     """We closed; the peer's close frame is waited for."""
     CLOSING = "closing"
     """Both have closed; the last bytes wait until the peer takes them."""
     LINGERING = "lingering"
-    """Our side of TCP is shut; until the peer shuts its own whatever comes is thrown away (a reset could overtake our last
-    bytes otherwise)."""
+    """Our side of TCP is shut; until the peer shuts its own whatever comes is thrown away (a reset could overtake our
+    last bytes otherwise)."""
     CLOSED = "closed"
     """The socket is gone."""
 

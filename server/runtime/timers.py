@@ -136,7 +136,7 @@ class GeventTaskScheduler:
     def schedule_with_fixed_delay(
         self, task: Task, delay_ms: float, *, initial_delay_ms: float | None = None
     ) -> _RepeatedTask:
-        """Run *task* again and again, *delay_ms* after each end; first after *initial_delay_ms* (default: *delay_ms*)."""
+        """Run *task* again and again, *delay_ms* after each end; first after *initial_delay_ms* (None: *delay_ms*)."""
         first = delay_ms if initial_delay_ms is None else initial_delay_ms
         return _RepeatedTask(self._flusher, self._executor, task, delay_ms).start(first)
 

@@ -7,7 +7,7 @@ request; the answer 101 goes out and the session begins when the application has
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..exceptions import HandshakeFailureError
 from ..handlers import WebSocketHandler
@@ -27,6 +27,82 @@ if TYPE_CHECKING:
 DEFAULT_OPTIONS = TransportOptions()
 _DEFLATE = WebSocketExtension("permessage-deflate")
 _NOT_KEPT = frozenset({"HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION", "HTTP_UPGRADE", "HTTP_CONNECTION"})
+_NOT_SENT = frozenset(
+    {
+        "upgrade",
+        "connection",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "sec-websocket-accept",
+        "sec-websocket-protocol",
+        "sec-websocket-extensions",
+    }
+)
+
+C = TypeVar("C", bound=WebSocketConnection)
+
+
+class Upgrade:
+    """An upgrade that was decided on, between the application's wish and the 101."""
+
+    __slots__ = ("request", "http_response", "handler", "sub_protocol", "extensions", "user", "attributes", "deflate")
+
+    def __init__(
+        self,
+        request: HandshakeRequest,
+        http_response: HandshakeResponse,
+        handler: WebSocketHandler,
+        sub_protocol: str | None,
+        extensions: Sequence[WebSocketExtension],
+        user: Principal | None,
+        attributes: dict[str, Any],
+    ) -> None:
+        self.request = request
+        self.http_response = http_response
+        self.handler = handler
+        self.sub_protocol = sub_protocol
+        self.user = user
+        self.attributes = attributes
+        self.deflate = _negotiate(extensions, options_of(request.environ))
+        self.extensions = extensions if self.deflate is not None else ()
+
+    def response(self) -> bytes:
+        """The whole 101 response (RFC 6455 4.2.2), with what the application added to its headers until now."""
+        lines = [
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+            accept_key(self.request.environ["HTTP_SEC_WEBSOCKET_KEY"]),
+        ]
+        if self.sub_protocol is not None:
+            lines += ("\r\nSec-WebSocket-Protocol: ", self.sub_protocol)
+        if self.deflate is not None:
+            lines += ("\r\nSec-WebSocket-Extensions: ", self.deflate[0])
+        for name, value in self.http_response.header_list:
+            if name.lower() not in _NOT_SENT:
+                lines += ("\r\n", name, ": ", value)
+        lines.append("\r\n\r\n")
+        return "".join(lines).encode("latin-1")
+
+    def make(self, kind: type[C], runtime: Any, socket: Any) -> C:
+        """The connection, not started yet."""
+        request = self.request
+        options = options_of(request.environ)
+        codec = WebSocketCodec(
+            max_text_size=options.max_text_message_size,
+            max_binary_size=options.max_binary_message_size,
+            partial_messages=self.handler.supports_partial_messages,
+            deflate=None if self.deflate is None else self.deflate[1],
+        )
+        facts = HandshakeFacts(
+            request.uri,
+            header_text=_kept_headers(request.environ),
+            principal=self.user,
+            remote_address=request.remote_address,
+            accepted_protocol=self.sub_protocol,
+            extensions=self.extensions,
+            attributes=self.attributes,
+        )
+        return kind(runtime, socket, codec, self.handler, options, facts)
 
 
 class GeventUpgradeStrategy:
@@ -59,43 +135,19 @@ class GeventUpgradeStrategy:
         Whatever body the application returns is thrown away; if it raises, the client gets a 500 instead.
 
         Raises:
-            HandshakeFailureError: the request is being upgraded already, or the connection carries none.
+            HandshakeFailureError: the request is being upgraded already, or is not one that can be.
         """
         environ = request.environ
-        http_handler = self._http_handler
-        if http_handler.upgrading:
+        if self._http_handler.upgrading:
             raise HandshakeFailureError("The connection is being upgraded already")
-        key = environ.get("HTTP_SEC_WEBSOCKET_KEY")
-        if not key or environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
+        if not environ.get("HTTP_SEC_WEBSOCKET_KEY") or environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
             raise HandshakeFailureError("Only an HTTP/1.1 request with Sec-WebSocket-Key can be upgraded")
-        options = options_of(environ)
-        deflate = _negotiate(extensions, options)
-        facts = HandshakeFacts(
-            request.uri,
-            header_text=kept_headers(environ),
-            principal=user,
-            remote_address=request.remote_address,
-            accepted_protocol=sub_protocol,
-            extensions=extensions if deflate is not None else (),
-            attributes=attributes,
-        )
-
-        runtime = http_handler.server.runtime
-
-        def make_connection(socket: Any) -> WebSocketConnection:
-            codec = WebSocketCodec(
-                max_text_size=options.max_text_message_size,
-                max_binary_size=options.max_binary_message_size,
-                partial_messages=handler.supports_partial_messages,
-                deflate=None if deflate is None else deflate[1],
-            )
-            return WebSocketConnection(runtime, socket, codec, handler, options, facts)
-
-        http_handler.upgrade_when_done(
-            make_connection, lambda: switching_protocols(key, sub_protocol, deflate and deflate[0], response.header_list)
-        )
+        self._accept(Upgrade(request, response, handler, sub_protocol, extensions, user, attributes))
         response.status = 101
         response.upgraded = True
+
+    def _accept(self, upgrade: Upgrade) -> None:
+        self._http_handler.upgrade_when_done(upgrade)
 
 
 def options_of(environ: dict[str, Any]) -> TransportOptions:
@@ -104,41 +156,8 @@ def options_of(environ: dict[str, Any]) -> TransportOptions:
     return options
 
 
-def switching_protocols(
-    key: str, sub_protocol: str | None, extensions: str | None, headers: Sequence[tuple[str, str]]
-) -> bytes:
-    """The whole 101 response (RFC 6455 4.2.2). Headers that the upgrade itself sets are not taken from *headers*."""
-    lines = [
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
-        accept_key(key),
-    ]
-    if sub_protocol is not None:
-        lines += ("\r\nSec-WebSocket-Protocol: ", sub_protocol)
-    if extensions is not None:
-        lines += ("\r\nSec-WebSocket-Extensions: ", extensions)
-    for name, value in headers:
-        if name.lower() not in _OURS:
-            lines += ("\r\n", name, ": ", value)
-    lines.append("\r\n\r\n")
-    return "".join(lines).encode("latin-1")
-
-
-_OURS = frozenset(
-    {
-        "upgrade",
-        "connection",
-        "content-length",
-        "content-type",
-        "transfer-encoding",
-        "sec-websocket-accept",
-        "sec-websocket-protocol",
-        "sec-websocket-extensions",
-    }
-)
-
-
-def kept_headers(environ: dict[str, Any]) -> str:
-    """The request's headers as a session keeps them: ``Name: value`` lines, without those of the handshake's mechanics."""
+def _kept_headers(environ: dict[str, Any]) -> str:
+    """The request's headers as a session keeps them: ``Name: value`` lines, without the handshake's mechanics."""
     return "\n".join(
         [
             f"{key[5:].title().replace('_', '-')}: {value}"

@@ -1,7 +1,7 @@
 """The sending half of a connection: messages in, one non-blocking send per turn of the loop out.
 
-The station below whoever sends, above the socket. Only the loop's thread touches the socket and the codec; other threads
-hand over. What the peer does not take waits here, and a WRITE watcher exists for as long as something waits.
+The station below whoever sends, above the socket. Only the loop's thread touches the socket and the codec; other
+threads hand over. What the peer does not take waits here, and a WRITE watcher exists for as long as something waits.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class WritingSession(HandshakenSession):
 
     @property
     def is_open(self) -> bool:
-        """Whether messages can be sent. Still True when the peer has closed and what it sent before is being handled."""
+        """Whether messages can be sent. Still True when the peer has closed and what it sent is being handled."""
         return self._state is _OPEN or self._state is _PEER_CLOSED
 
     @property
@@ -97,8 +97,8 @@ class WritingSession(HandshakenSession):
     def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
         """Hand over messages, in order, as one write. On the loop's thread only.
 
-        True: the kernel took everything. False: some of it waits until the peer reads; *drained* is then called once, on
-        the loop's thread, when nothing waits any more, also because the connection ended. Nothing is sent, and True
+        True: the kernel took everything. False: some of it waits until the peer reads; *drained* is then called once,
+        on the loop's thread, when nothing waits any more, also because the connection ended. Nothing is sent, and True
         returned, when the session is closed.
         """
         if not self.is_open:
@@ -151,8 +151,8 @@ class WritingSession(HandshakenSession):
         Does nothing, with a debug line, when the session is closed or being closed.
 
         Raises:
-            SessionLimitExceededError: the peer did not take enough within ``send_time_limit_ms``, the connection is cut;
-                or the caller is the hub, which must not wait.
+            SessionLimitExceededError: the peer did not take enough within ``send_time_limit_ms``, the connection is
+                cut; or the caller is the hub, which must not wait.
         """
         if not self._runtime.flusher.on_loop_thread:
             self._send_from_thread(message, size)

@@ -111,7 +111,9 @@ class SubProtocolWebSocketHandler:
             return
         for name in names:
             if self._by_protocol.get(name, handler) is not handler:
-                raise RuntimeError(f"Cannot map {handler} to protocol '{name}': already mapped to {self._by_protocol[name]}")
+                raise RuntimeError(
+                    f"Cannot map {handler} to protocol '{name}': already mapped to {self._by_protocol[name]}"
+                )
         self._by_protocol.update(dict.fromkeys(names, handler))
         if handler not in self._handlers:
             self._handlers.append(handler)
@@ -182,6 +184,14 @@ class SubProtocolWebSocketHandler:
             except Exception as error:  # the others must be told too
                 logger.warning("Failed to close session %s: %s", holder.session.id, error)
 
+    def close_session(self, session_id: str, status: CloseStatus = CloseStatus.NORMAL) -> bool:
+        """Close one session from our side; False when there is none of this id. From any thread."""
+        holder = self._sessions.get(session_id)
+        if holder is None:
+            return False
+        holder.session.close(status if status.because else status.with_cause(EndReason.SERVER_CLOSED))
+        return True
+
     # -- WebSocket callbacks
 
     def after_connection_established(self, session: WebSocketSession) -> None:
@@ -230,7 +240,7 @@ class SubProtocolWebSocketHandler:
     def handle_outbound(self, message: Message[Any]) -> None:
         """Give a message of the outbound channel to its session."""
         if message.__class__ is BroadcastMessage:  # do not make its headers only to read one of them
-            session_id: str | None = message.subscription.session_id  # type: ignore[attr-defined]  # narrowed by class identity
+            session_id: str | None = message.subscription.session_id
         else:
             session_id = self._session_id(message)
         holder = self._sessions.get(session_id) if session_id is not None else None

@@ -23,7 +23,9 @@ class StompSubProtocolErrorHandler:
         accessor.message = describe(error) or None
         client_accessor = None
         if client_message is not None:
-            client_accessor = StompHeaderAccessor.get_accessor(client_message) or StompHeaderAccessor.wrap(client_message)
+            client_accessor = StompHeaderAccessor.get_accessor(client_message) or StompHeaderAccessor.wrap(
+                client_message
+            )
             accessor.receipt_id = client_accessor.receipt
         return self.handle_internal(accessor, b"", error, client_accessor)
 
@@ -43,5 +45,3 @@ class StompSubProtocolErrorHandler:
         if error_accessor.is_mutable:
             error_accessor.leave_mutable = True
         return Message(payload, error_accessor.message_headers)
-
-

@@ -6,26 +6,19 @@ Station: between the endpoint, which holds the sessions, and the channels. This 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from ...messaging.broker.heartbeats import IDLE_CLOCK
-from ...messaging.channel import MessageChannel
-from ...messaging.events import (
-    ApplicationEvents,
-    SessionConnectEvent,
-    SessionDisconnectEvent,
-    SessionSubscribeEvent,
-    SessionUnsubscribeEvent,
-)
+from ...messaging.channel import ChannelInterceptor, MessageChannel
+from ...messaging.events import ApplicationEvents, SessionDisconnectEvent
 from ...messaging.exceptions import MessagingError, StompConversionError
 from ...messaging.header_accessor import MessageHeaderInitializer
-from ...messaging.interceptable import AbstractMessageChannel
 from ...messaging.message import Message
 from ...messaging.simp.accessor import HEARTBEAT, SESSION_ATTRIBUTES, SESSION_ID, USER
-from ...messaging.simp.attributes import SimpAttributes, bound
-from ...messaging.simp.ordered import OrderedMessageChannelDecorator
-from ...messaging.simp.types import Principal
+from ...messaging.simp.attributes import bound
+from ...messaging.simp.ordered import OrderedMessageChannelDecorator, configure_interceptor
+from ...messaging.simp.types import destination_user_name
 from ...messaging.stomp.command import StompCommand
 from ...messaging.stomp.decoder import BufferingStompDecoder, StompDecoder
 from ...messaging.stomp.headers import COMMAND, StompHeaderAccessor
@@ -37,7 +30,7 @@ from ..session import WebSocketSession
 from .error_handler import StompSubProtocolErrorHandler
 from .stats import StompStats
 from .stomp_outbound import StompOutbound
-from .stomp_session import StompSession
+from .stomp_session import SessionInboundChannel, StompSession
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +40,9 @@ MINIMUM_WEBSOCKET_MESSAGE_SIZE = 16 * 1024 + 256
 """A WebSocket text limit below this is raised to it."""
 
 _CONNECTS = (StompCommand.CONNECT, StompCommand.STOMP)
-_EVENTS: dict[StompCommand | None, Callable[[Message[Any], Any], object]] = {
-    StompCommand.CONNECT: SessionConnectEvent,
-    StompCommand.STOMP: SessionConnectEvent,
-    StompCommand.SUBSCRIBE: SessionSubscribeEvent,
-    StompCommand.UNSUBSCRIBE: SessionUnsubscribeEvent,
-}
+_BEGIN_OR_END = (*_CONNECTS, StompCommand.DISCONNECT)
+_DATA = (TextMessage, BinaryMessage)
+_NO_HEARTBEAT = (0, 0)
 
 
 class StompSubProtocolHandler:
@@ -71,6 +61,9 @@ class StompSubProtocolHandler:
         message_size_limit: int = MESSAGE_SIZE_LIMIT,
         preserve_receive_order: bool = True,
     ) -> None:
+        """Without *error_handler* an ERROR has the error's text alone. Raises ValueError for a limit that is not above 0."""
+        if message_size_limit <= 0:
+            raise ValueError("Message size limit must be greater than 0")
         self.events = events
         self.error_handler = error_handler
         self.message_size_limit = message_size_limit
@@ -80,6 +73,9 @@ class StompSubProtocolHandler:
         self._sessions: dict[str, StompSession] = {}
         self._out = StompOutbound(self._sessions, self.stats, events, error_handler)
         self.handle_message_to_client = self._out.handle_message_to_client
+        self._interceptors: Iterable[ChannelInterceptor] | None = None
+        """Those of the inbound channel when it was last looked at, for ``_freezes``."""
+        self._frozen_by_channel = False
 
     @property
     def supported_protocols(self) -> list[str]:
@@ -89,155 +85,160 @@ class StompSubProtocolHandler:
         session_id: str | None = message.headers.get(SESSION_ID)
         return session_id
 
+    def session_ids_of(self, user_name: str) -> list[str]:
+        """The sessions of a user, by the name under which messages reach him. Never None, may be empty."""
+        return [
+            state.id
+            for state in list(self._sessions.values())
+            if state.user is not None and destination_user_name(state.user) == user_name
+        ]
+
     # -- the life of a session
 
     def after_session_started(self, session: WebSocketSession, channel: MessageChannel) -> None:
+        """Make ready for frames; raises the limit of text messages to ``MINIMUM_WEBSOCKET_MESSAGE_SIZE`` (SPH-01)."""
         if session.text_message_size_limit < MINIMUM_WEBSOCKET_MESSAGE_SIZE:
             session.text_message_size_limit = MINIMUM_WEBSOCKET_MESSAGE_SIZE
-        decoder = BufferingStompDecoder(self._decoder, self.message_size_limit)
-        self._sessions[session.id] = StompSession(session, decoder, self._channel_for(session, channel))
-
-    def _channel_for(self, session: WebSocketSession, channel: MessageChannel) -> MessageChannel:
-        """The inbound channel, or where tasks could overtake each other this session's ordered way into it."""
-        if not self.preserve_receive_order or getattr(channel, "executor", None) is None:
-            return channel
-
-        def failed(message: Message[Any], error: BaseException) -> None:
-            # Differs from Spring, where errors of interceptors vanish when the order is kept (issue 33937).
-            self._refused(session, message, error)
-
-        return OrderedMessageChannelDecorator(channel, error_callback=failed)
+        state = StompSession(session, BufferingStompDecoder(self._decoder, self.message_size_limit))
+        state.way = SessionInboundChannel(state, channel, self.events, self._refused)
+        if self.preserve_receive_order and getattr(channel, "executor", None) is not None:
+            # Differs from Spring: in order unless switched off, and interceptors' errors reach the client all the same.
+            configure_interceptor(channel, True)
+            state.way = OrderedMessageChannelDecorator(state.way)
+        self._sessions[session.id] = state
 
     def after_session_ended(self, session: WebSocketSession, status: CloseStatus, channel: MessageChannel) -> None:
-        """Tell the listeners and the brokers, once, however the session ended (SPH-08). Twice does nothing."""
-        state = self._sessions.get(session.id)
-        if state is None or state.ended:
+        """Tell the listeners and the brokers, however the session ended (SPH-08).
+
+        Differs from Spring: once. A second call does nothing.
+        """
+        state = self._sessions.pop(session.id, None)
+        if state is None:
             return
         state.ended = True
-        accessor = StompHeaderAccessor.create(StompCommand.DISCONNECT)
-        accessor.session_id = session.id
-        accessor.session_attributes = session.attributes
-        accessor.user = state.principal
-        message = Message(b"", accessor.message_headers)
-        attributes = SimpAttributes(session.id, session.attributes)
+        message = Message(b"", _disconnect(state).message_headers)
         try:
-            with bound(attributes):
+            with bound(state.attributes):
                 if self.events is not None and self.events.has_receivers(SessionDisconnectEvent):
-                    self.events.publish(
-                        SessionDisconnectEvent(message, session.id, status, state.principal, status.because)
-                    )
+                    reason = state.end_reason(status)
+                    self.events.publish(SessionDisconnectEvent(message, state.id, status, state.user, reason))
                 channel.send(message)
-        except Exception:  # an interceptor: the unsent-DISCONNECT interceptor has told the broker
-            logger.exception("DISCONNECT of session %s was not sent", session.id)
+        except Exception:  # an interceptor's: the unsent-DISCONNECT interceptor has told the broker
+            logger.exception("DISCONNECT of session %s was not sent", state.id)
         finally:
-            del self._sessions[session.id]
-            attributes.session_completed()
+            state.attributes.session_completed()
 
     # -- frames of the client
 
     def handle_message_from_client(
         self, session: WebSocketSession, message: WebSocketMessage[Any], channel: MessageChannel
     ) -> None:
-        """Decode and send to the session's way into *channel*. Messages that are neither text nor binary are ignored."""
-        if not isinstance(message, TextMessage | BinaryMessage):
+        """Decode and send to *channel*. Messages that are neither text nor binary are ignored."""
+        if not isinstance(message, _DATA):
             return
         state = self._sessions.get(session.id)
         if state is None:
             if session.is_open:
-                self._reject(session, None, RuntimeError(f"No decoder for session id '{session.id}'"))
+                self._broken(session, message, RuntimeError(f"No decoder for session id '{session.id}'"))
             return
+        freeze = not self._freezes(channel)
         try:
             for frame in state.decoder.decode(message.as_bytes()):
-                if not self._handle_frame(session, state, frame, channel):
+                if not self._handle_frame(state, frame, freeze) or state.ended:
                     break
         except StompConversionError as error:
-            logger.error("Failed to parse %s in session %s. Sending STOMP ERROR to client. %s", message, session.id, error)
-            self._reject(session, None, error)
+            self._broken(session, message, error)
 
-    def _handle_frame(
-        self, session: WebSocketSession, state: StompSession, message: Message[bytes], channel: MessageChannel
-    ) -> bool:
+    def _handle_frame(self, state: StompSession, message: Message[bytes], freeze: bool) -> bool:
         """Send one frame on; False when the frames after it in the same WebSocket message are to be left out."""
         accessor: StompHeaderAccessor = message.headers.accessor  # type: ignore[attr-defined]  # the decoder leaves it live
         values = accessor._map
         command = values.get(COMMAND)
-        is_connect = command in _CONNECTS
-        if is_connect:
-            if state.connect_seen:
-                self._reject(session, message, RuntimeError("Session already exists"))
-                return True
-            state.connect_seen = True
-            self.stats.connect += 1
-            self._prepare_connect(session, state, accessor)
-        elif not state.connect_seen:
-            self._reject(session, message, RuntimeError(f"Unknown session: {session.id}"))
-            return False
-        elif command is StompCommand.DISCONNECT:
+        values[HEARTBEAT] = _NO_HEARTBEAT
+        if command in _BEGIN_OR_END or not state.connect_seen:
+            refusal = self._begin_or_end(state, command, accessor)
+            if refusal is not None:
+                logger.warning("%s in session %s: %s", command or "Heart-beat", state.id, refusal)
+                self._reject(state.session, message, refusal)
+                return state.connect_seen
+        values[SESSION_ID] = state.id
+        values[SESSION_ATTRIBUTES] = state.session_attributes
+        if state.user is not None:
+            values[USER] = state.user
+        if freeze and state.way.__class__ is SessionInboundChannel:  # an ordered channel needs them as they are
+            accessor.set_immutable()
+        try:
+            state.way.send(message)
+        except MessagingError as error:  # the ordered channel is full
+            self._refused(state, message, error)
+        return state.connect_seen
+
+    def _begin_or_end(
+        self, state: StompSession, command: StompCommand | None, accessor: StompHeaderAccessor
+    ) -> Exception | None:
+        """What a CONNECT or DISCONNECT changes; why the frame cannot be taken, or None."""
+        if command not in _CONNECTS:
+            if not state.connect_seen:
+                return RuntimeError(f"Unknown session: {state.id}")
             self.stats.disconnect += 1
             state.disconnected = True
-        values[SESSION_ID] = session.id
-        values[SESSION_ATTRIBUTES] = session.attributes
-        principal = state.principal
-        if principal is not None:
-            values[USER] = principal
-        if not _freezes(channel):
-            accessor.set_immutable()
-        return self._send(session, state, message, command)
-
-    def _prepare_connect(self, session: WebSocketSession, state: StompSession, accessor: StompHeaderAccessor) -> None:
+            return None
+        if state.connect_seen:
+            return RuntimeError("Session already exists")
         try:
-            accessor.set_header(HEARTBEAT, accessor.heartbeat)
-        except ValueError:
-            logger.debug("Session %s: no heart-beat in '%s'", session.id, accessor.get_first_native_header("heart-beat"))
-        accessor.set_header(IDLE_CLOCK, getattr(WebSocketSessionDecorator.unwrap(session), "idle_ms", None))
+            heartbeat = accessor.heartbeat
+        except ValueError as error:
+            return ValueError(f"Invalid heart-beat: {error}")
+        state.connect_seen = True
+        self.stats.connect += 1
+        accessor.set_header(HEARTBEAT, heartbeat)
+        accessor.set_header(IDLE_CLOCK, _idle_clock(state.session))
+        accessor.add_user_change_callback(state.user_changed)
+        return None
 
-        def user_changed(user: Principal | None) -> None:
-            if user is not None and user is not session.principal:
-                state.user = user
+    def _freezes(self, channel: MessageChannel) -> bool:
+        """Whether the channel has the interceptor that freezes messages after the application's own ones."""
+        interceptors = getattr(channel, "interceptors", ())
+        if interceptors is not self._interceptors:
+            self._frozen_by_channel = any(isinstance(each, ImmutableMessageChannelInterceptor) for each in interceptors)
+            self._interceptors = interceptors
+        return self._frozen_by_channel
 
-        accessor.add_user_change_callback(user_changed)
+    # -- what goes wrong
 
-    def _send(
-        self, session: WebSocketSession, state: StompSession, message: Message[bytes], command: StompCommand | None
-    ) -> bool:
-        is_connect = command in _CONNECTS
-        try:
-            with bound(SimpAttributes(session.id, session.attributes)):
-                if state.channel.send(message):
-                    self._publish(message, state, command)
-                    return True
-        except Exception as error:
-            self._refused(session, message, error)
-            return not is_connect
-        if is_connect:
-            # Differs from Spring, which drops the session in silence and lets the client wait.
-            self._refused(session, message, MessagingError("CONNECT was refused"))
-        return not is_connect
-
-    def _publish(self, message: Message[bytes], state: StompSession, command: StompCommand | None) -> None:
-        make = _EVENTS.get(command)
-        events = self.events
-        if make is not None and events is not None and events.has_receivers(make):
-            events.publish(make(message, state.principal))
-
-    def _refused(self, session: WebSocketSession, message: Message[Any], error: BaseException) -> None:
-        """The channel did not take a frame: an interceptor objected, or a handler in this thread failed."""
+    def _refused(self, state: StompSession, message: Message[Any], error: Exception | None) -> None:
+        """The channel did not take a frame: *error* stopped it, or without one an interceptor vetoed."""
         command = message.headers.get(COMMAND)
-        unsent = command in _CONNECTS or command is StompCommand.SUBSCRIBE
+        is_connect = command in _CONNECTS
+        if is_connect:
+            state.forget_connect()
+        if error is None:
+            logger.debug("An interceptor vetoed %s of session %s", command, state.id)
+            if is_connect:
+                # Differs from Spring, which drops the session in silence and lets the client wait.
+                self._reject(state.session, message, MessagingError("CONNECT was refused"))
+            return
+        unsent = is_connect or command is StompCommand.SUBSCRIBE
         logger.log(
             logging.DEBUG if unsent else logging.ERROR,
             "Failed to send %s of session %s to the inbound channel: %s",
             command,
-            session.id,
+            state.id,
             error,
-            exc_info=None if unsent else error,
+            exc_info=error,
         )
-        self._reject(session, message, error)
+        self._reject(state.session, message, error)
 
-    def _reject(self, session: WebSocketSession, message: Message[Any] | None, error: BaseException) -> None:
+    def _broken(self, session: WebSocketSession, message: WebSocketMessage[Any], error: Exception) -> None:
+        logger.error("Failed to parse %r in session %s. Sending STOMP ERROR to client. %s", message, session.id, error)
+        self._reject(session, None, error)
+
+    def _reject(self, session: WebSocketSession, message: Message[Any] | None, error: Exception) -> None:
         """Answer with ERROR and close, or as the error handler decides (SPH-05)."""
-        handler = self.error_handler or _PLAIN_ERRORS
-        answer = handler.handle_client_message_processing_error(message if self.error_handler else None, error)
+        if self.error_handler is None:
+            answer = _PLAIN_ERRORS.handle_client_message_processing_error(None, error)
+        else:
+            answer = self.error_handler.handle_client_message_processing_error(message, error)
         if answer is not None:
             self._out.send_error(session, answer, EndReason.STOMP_ERROR)
 
@@ -245,7 +246,18 @@ class StompSubProtocolHandler:
 _PLAIN_ERRORS = StompSubProtocolErrorHandler()
 
 
-def _freezes(channel: MessageChannel) -> bool:
-    """Whether the channel has the interceptor that freezes messages after the application's own ones."""
-    interceptors = channel.interceptors if isinstance(channel, AbstractMessageChannel) else ()
-    return any(isinstance(each, ImmutableMessageChannelInterceptor) for each in reversed(interceptors))
+def _disconnect(state: StompSession) -> StompHeaderAccessor:
+    accessor = StompHeaderAccessor.create(StompCommand.DISCONNECT)
+    accessor.session_id = state.id
+    accessor.session_attributes = state.session_attributes
+    accessor.user = state.user
+    return accessor
+
+
+def _idle_clock(session: WebSocketSession) -> Any:
+    """For how many milliseconds nothing was read, where the transport knows that; else None."""
+    raw = WebSocketSessionDecorator.unwrap(session)
+    if not hasattr(raw, "last_read_ms") or not hasattr(raw, "flusher"):
+        return None
+    now_ms = raw.flusher.now_ms
+    return lambda: now_ms() - raw.last_read_ms

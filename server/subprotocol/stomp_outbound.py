@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...messaging.broker.broadcast import Broadcast, BroadcastMessage
@@ -19,17 +19,18 @@ from ...messaging.simp.accessor import (
     ORIGINAL_DESTINATION,
     SimpMessageHeaderAccessor,
 )
+from ...messaging.simp.attributes import bind, unbind
 from ...messaging.simp.ordered import next_message_task
-from ...messaging.simp.types import SimpMessageType
+from ...messaging.simp.types import Principal, SimpMessageType
 from ...messaging.stomp.command import StompCommand
 from ...messaging.stomp.encoder import StompEncoder
 from ...messaging.stomp.frame import encode_header
 from ...messaging.stomp.headers import StompHeaderAccessor, next_message_number
 from ..close import CloseStatus, EndReason
-from ..concurrent import ConcurrentWebSocketSessionDecorator
+from ..concurrent import ConcurrentWebSocketSessionDecorator, MessageCallback
 from ..decorators import WebSocketSessionDecorator
 from ..exceptions import SessionLimitExceededError
-from ..message import BinaryMessage, TextMessage
+from ..message import BinaryMessage, TextMessage, WebSocketMessage
 from ..session import WebSocketSession
 from .error_handler import StompSubProtocolErrorHandler
 from .stats import StompStats
@@ -47,7 +48,9 @@ class _Shared:
     __slots__ = ("head", "kind", "tail")
 
     def __init__(self, broadcast: Broadcast) -> None:
-        accessor = StompHeaderAccessor(Message(broadcast.payload, SimpMessageHeaderAccessor(broadcast.headers).message_headers))
+        accessor = StompHeaderAccessor(
+            Message(broadcast.payload, SimpMessageHeaderAccessor(broadcast.headers).message_headers)
+        )
         accessor.update_stomp_command_as_server_message()
         _restore_destination(accessor)
         accessor.remove_native_header("message-id")
@@ -76,8 +79,8 @@ class StompOutbound:
 
     def handle_message_to_client(self, session: WebSocketSession, message: Message[Any]) -> None:
         """Send one message. Raises SessionLimitExceededError; any other failure to send closes the session with 1002."""
-        if message.__class__ is BroadcastMessage and message.is_untouched:  # type: ignore[attr-defined]  # narrowed by class identity
-            self._send_shared(session, message)  # type: ignore[arg-type]  # as above
+        if message.__class__ is BroadcastMessage and message.is_untouched:
+            self._send_shared(session, message)
             return
         payload = message.payload
         if not isinstance(payload, bytes):
@@ -97,11 +100,17 @@ class StompOutbound:
         own = subscription.encoding
         if own is None:
             own = subscription.encoding = (
-                encode_header("subscription", subscription.id) + b"message-id:" + subscription.session_id.encode() + b"-"
+                encode_header("subscription", subscription.id)
+                + b"message-id:"
+                + subscription.session_id.encode()
+                + b"-"
             )
         frame = b"%b%b%d%b" % (shared.head, own, next_message_number(), shared.tail)
+        kind = shared.kind
+        if kind is BinaryMessage and _is_sockjs(session):
+            kind = TextMessage
         try:
-            session.send_message(shared.kind(frame))
+            session.send_message(kind(frame))
         except SessionLimitExceededError:
             raise
         except Exception as error:
@@ -110,25 +119,20 @@ class StompOutbound:
     # -- everything else
 
     def _send_converted(self, session: WebSocketSession, message: Message[bytes]) -> None:
-        accessor = StompHeaderAccessor.get_accessor(message)
-        if accessor is None:
-            accessor = StompHeaderAccessor.wrap(message)
-            converted = self._convert(session, message, accessor)
-            if converted is None:
+        accessor: StompHeaderAccessor | None = StompHeaderAccessor.get_accessor(message)
+        if accessor is None or accessor.command is StompCommand.SEND:  # or a client's frame that was sent on as it is
+            accessor = self._convert(session, message, StompHeaderAccessor.wrap(message))
+            if accessor is None:
                 return
-            accessor = converted
-        elif accessor.command is StompCommand.SEND:  # a client's frame that was sent on as it is
-            accessor = StompHeaderAccessor.wrap(message)
-            accessor.update_stomp_command_as_server_message()
         command = accessor.command
         if command is StompCommand.MESSAGE:
             if accessor.subscription_id is None:
-                logger.warning("No STOMP \"subscription\" header in %s", accessor.short_log_message(message.payload))
-            accessor = self._with_original_destination(accessor, message)
+                logger.warning('No STOMP "subscription" header in %s', accessor.short_log_message(message.payload))
+            accessor = _with_original_destination(accessor, message)
         elif command is StompCommand.CONNECTED:
-            self._connected(session, message, accessor)
+            accessor = self._connected(session, message, accessor)
         elif command is StompCommand.ERROR:
-            self._error(session, message, accessor)
+            self._error(session, message)
             return
         self._write(session, message, accessor)
 
@@ -136,6 +140,8 @@ class StompOutbound:
         self, session: WebSocketSession, message: Message[bytes], accessor: StompHeaderAccessor
     ) -> StompHeaderAccessor | None:
         """The STOMP frame of a protocol-neutral message; None when there is nothing more to send."""
+        if accessor.command not in (None, StompCommand.SEND):  # a broker's frame, rebuilt by an interceptor
+            return accessor
         match accessor.message_type:
             case SimpMessageType.CONNECT_ACK:
                 return self._connected_frame(session, message)
@@ -167,10 +173,6 @@ class StompOutbound:
         accessor.version = version
         accessor.heartbeat = message.headers.get(HEARTBEAT) or (0, 0)
         accessor.session_id = session.id
-        if accessor.heartbeat[1] > 0:
-            disable = getattr(WebSocketSessionDecorator.unwrap(session), "disable_heartbeat", None)
-            if disable is not None:  # a SockJS session: one heart-beat is enough
-                disable()
         return accessor
 
     def _disconnect_answer(self, session: WebSocketSession, message: Message[bytes]) -> StompHeaderAccessor | None:
@@ -189,41 +191,50 @@ class StompOutbound:
         session.close(CloseStatus.NORMAL.with_cause(EndReason.CLIENT_DISCONNECT))
         return None
 
-    def _connected(self, session: WebSocketSession, message: Message[bytes], accessor: StompHeaderAccessor) -> None:
+    def _connected(
+        self, session: WebSocketSession, message: Message[bytes], accessor: StompHeaderAccessor
+    ) -> StompHeaderAccessor:
+        """Add the user's name, tell whoever listens; the client hears of it last."""
         self._stats.connected += 1
         state = self._sessions.get(session.id)
-        user = state.principal if state is not None else session.principal
-        if user is not None and accessor.is_mutable:
+        user = state.user if state is not None else session.principal
+        if user is not None:
+            if not accessor.is_mutable:
+                accessor = StompHeaderAccessor.wrap(message)
             accessor.set_native_header("user-name", user.name)
+        if accessor.heartbeat[1] > 0 and _is_sockjs(session):  # one heart-beat is enough
+            WebSocketSessionDecorator.unwrap(session).disable_heartbeat()  # type: ignore[attr-defined]  # just asked
         events = self._events
         if events is not None and events.has_receivers(SessionConnectedEvent):
-            events.publish(SessionConnectedEvent(message, user))
+            self._publish_connected(events, message, user, state)
+        return accessor
 
-    def _error(self, session: WebSocketSession, message: Message[bytes], accessor: StompHeaderAccessor) -> None:
+    def _publish_connected(
+        self, events: ApplicationEvents, message: Message[bytes], user: Principal | None, state: StompSession | None
+    ) -> None:
+        token = bind(state.attributes if state is not None else None)
+        try:
+            events.publish(SessionConnectedEvent(message, user))
+        finally:
+            unbind(token)
+
+    def _error(self, session: WebSocketSession, message: Message[bytes]) -> None:
         answer = message
         if self._error_handler is not None:
             answer = self._error_handler.handle_error_message_to_client(message) or message
+        logger.info("Session %s gets an ERROR: %s", session.id, first_native_header(answer.headers, "message"))
         self.send_error(session, answer, EndReason.STOMP_ERROR)
-
-    def _with_original_destination(
-        self, accessor: StompHeaderAccessor, message: Message[bytes]
-    ) -> StompHeaderAccessor:
-        """The destination that the client subscribed with, where it was rewritten on the way."""
-        if accessor.contains_native_header(ORIGINAL_DESTINATION):
-            if not accessor.is_mutable:
-                accessor = StompHeaderAccessor.wrap(message)
-            _restore_destination(accessor)
-        return accessor
 
     def _write(self, session: WebSocketSession, message: Message[bytes], accessor: StompHeaderAccessor) -> None:
         payload = message.payload
         try:
             frame = self._encoder.encode_parts(accessor.to_map(), payload)
+            binary = _is_binary(payload, accessor.content_type) and not _is_sockjs(session)
+            own = BinaryMessage(frame) if binary else TextMessage(frame)
             released = next_message_task(message)
             if released is not None and isinstance(session, ConcurrentWebSocketSessionDecorator):
-                session.message_callback = lambda _: released()
-            kind = BinaryMessage if _is_binary(payload, accessor.content_type) else TextMessage
-            session.send_message(kind(frame))
+                session.message_callback = _release_when_queued(own, released)
+            session.send_message(own)
         except SessionLimitExceededError:
             raise
         except Exception as error:
@@ -244,11 +255,34 @@ class StompOutbound:
         session.close(CloseStatus.PROTOCOL_ERROR.with_cause(EndReason.TRANSPORT_ERROR))
 
 
+def _release_when_queued(own: WebSocketMessage[Any], released: Callable[[], object]) -> MessageCallback:
+    """Let the session's next message go once *own* is in the buffer, not when it is written (CDS-04)."""
+
+    def queued(message: WebSocketMessage[Any]) -> None:
+        if message is own:  # others may come between
+            released()
+
+    return queued
+
+
+def _is_sockjs(session: WebSocketSession) -> bool:
+    return hasattr(WebSocketSessionDecorator.unwrap(session), "disable_heartbeat")
+
+
 def _negotiate(connect: StompHeaderAccessor) -> str | None:
     accepted = connect.accept_version
     if not accepted:  # STOMP 1.0 has no such header
         return "1.0"
     return next((version for version in SUPPORTED_VERSIONS if version in accepted), None)
+
+
+def _with_original_destination(accessor: StompHeaderAccessor, message: Message[bytes]) -> StompHeaderAccessor:
+    """The destination that the client subscribed with, where it was rewritten on the way."""
+    if accessor.contains_native_header(ORIGINAL_DESTINATION):
+        if not accessor.is_mutable:
+            accessor = StompHeaderAccessor.wrap(message)
+        _restore_destination(accessor)
+    return accessor
 
 
 def _restore_destination(accessor: StompHeaderAccessor) -> None:

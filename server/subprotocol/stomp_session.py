@@ -1,30 +1,133 @@
-"""What the STOMP handler keeps of one session."""
+"""What the STOMP handler keeps of one session, and the session's way into the inbound channel (SPH-02, SPH-07, SCOPE-01)."""
 
 from __future__ import annotations
 
-from ...messaging.channel import MessageChannel
+from collections.abc import Callable
+from typing import Any
+
+from ...messaging.channel import INDEFINITE_TIMEOUT, MessageChannel
+from ...messaging.events import (
+    ApplicationEvents,
+    SessionConnectEvent,
+    SessionEvent,
+    SessionSubscribeEvent,
+    SessionUnsubscribeEvent,
+)
+from ...messaging.message import Message
+from ...messaging.simp.attributes import SimpAttributes, bind, unbind
 from ...messaging.simp.types import Principal
+from ...messaging.stomp.command import StompCommand
 from ...messaging.stomp.decoder import BufferingStompDecoder
+from ...messaging.stomp.headers import COMMAND
+from ..close import CloseStatus, EndReason
 from ..session import WebSocketSession
+
+_EVENTS: dict[StompCommand | None, type[SessionEvent]] = {
+    StompCommand.CONNECT: SessionConnectEvent,
+    StompCommand.STOMP: SessionConnectEvent,
+    StompCommand.SUBSCRIBE: SessionSubscribeEvent,
+    StompCommand.UNSUBSCRIBE: SessionUnsubscribeEvent,
+}
+
+RefusalCallback = Callable[["StompSession", Message[Any], Exception | None], object]
 
 
 class StompSession:
     """From the opening of a WebSocket to the end of its clean-up."""
 
-    __slots__ = ("channel", "connect_seen", "decoder", "disconnected", "ended", "session", "user")
+    __slots__ = (
+        "attributes",
+        "connect_seen",
+        "decoder",
+        "disconnected",
+        "ended",
+        "id",
+        "session",
+        "session_attributes",
+        "user",
+        "way",
+    )
 
-    def __init__(self, session: WebSocketSession, decoder: BufferingStompDecoder, channel: MessageChannel) -> None:
+    way: MessageChannel
+    """Where the frames of this session go."""
+
+    def __init__(self, session: WebSocketSession, decoder: BufferingStompDecoder) -> None:
+        self.id = session.id
         self.session = session
         self.decoder = decoder
-        self.channel = channel
-        """Where the frames of this session go."""
-        self.user: Principal | None = None
-        """Whom an interceptor named on CONNECT; takes the place of the WebSocket's principal (SPH-03)."""
+        self.session_attributes = session.attributes
+        self.attributes = SimpAttributes(session.id, session.attributes)
+        self.user: Principal | None = session.principal
+        """The WebSocket's principal, or whom an interceptor named on CONNECT (SPH-03)."""
         self.connect_seen = False
+        """A CONNECT came and was not refused."""
         self.disconnected = False
         """The client sent DISCONNECT."""
         self.ended = False
 
+    def user_changed(self, user: Principal | None) -> None:
+        """An interceptor set the user on CONNECT; None changes nothing."""
+        if user is not None:
+            self.user = user
+
+    def forget_connect(self) -> None:
+        """CONNECT was refused: as if it had never come."""
+        self.connect_seen = False
+        self.user = self.session.principal
+
+    def end_reason(self, status: CloseStatus) -> EndReason:
+        """Why the session ended, from what its close says."""
+        because = status.because
+        if because is None:
+            vanished = status.equals_code(CloseStatus.NO_CLOSE_FRAME)
+            because = EndReason.CLIENT_VANISHED if vanished else EndReason.CLIENT_CLOSED
+        if self.disconnected and because in (EndReason.CLIENT_CLOSED, EndReason.CLIENT_VANISHED):
+            return EndReason.CLIENT_DISCONNECT
+        return because
+
+
+class SessionInboundChannel:
+    """The inbound channel as one session sees it: its attributes are bound while it sends, what was sent becomes an event, what
+    was not goes to *refused*, with the error or, after a veto, without one. ``send`` raises nothing.
+
+    The ordered channel stands before it, so that all this happens when a message is really sent, in the thread that sends it.
+    """
+
+    __slots__ = ("_attributes", "_channel", "_events", "_refused", "_state")
+
+    def __init__(
+        self, state: StompSession, channel: MessageChannel, events: ApplicationEvents | None, refused: RefusalCallback
+    ) -> None:
+        self._state = state
+        self._attributes = state.attributes
+        self._channel = channel
+        self._events = events
+        self._refused = refused
+
     @property
-    def principal(self) -> Principal | None:
-        return self.user or self.session.principal
+    def subscribers(self) -> Any:
+        """Those of the channel, which the ordered channel counts."""
+        return getattr(self._channel, "subscribers", None)
+
+    def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
+        failure: Exception | None = None
+        token = bind(self._attributes)
+        try:
+            if self._channel.send(message, timeout_ms):
+                if self._events is not None:
+                    self._publish(message, self._events)
+                return True
+        except Exception as error:  # an interceptor objected, or a handler in this thread failed: the client is told
+            failure = error
+        finally:
+            unbind(token)
+        self._refused(self._state, message, failure)
+        return False
+
+    def _publish(self, message: Message[Any], events: ApplicationEvents) -> None:
+        command = message.headers.get(COMMAND)
+        if command is StompCommand.SEND:
+            return
+        event = _EVENTS.get(command)
+        if event is not None and events.has_receivers(event):
+            events.publish(event(message, self._state.user))

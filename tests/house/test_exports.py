@@ -14,7 +14,7 @@ TOP = ("wellhead.messaging", "wellhead.server")
 
 def reexports(module: Module) -> dict[str, str]:
     """Name to owner of every ``from .owner import X as X``."""
-    return {item.name: item.module for item in module.imports if item.relative and item.name}
+    return {item.name: item.module for item in module.imports if item.relative and item.name and not item.lazy}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -33,11 +33,11 @@ def test_every_name_in_all_exists(package):
     assert [name for name in getattr(imported, "__all__", ()) if not hasattr(imported, name)] == []
 
 
-def test_init_has_a_docstring_the_guard_and_reexports(package):
+def test_init_says_what_the_package_is_and_reexports(package):
     tree = ast.parse(package.path.read_text("utf-8"))
     assert ast.get_docstring(tree), f"{package.place} says nothing"
-    statements = [node for node in tree.body[1:] if not is_guard(node) and not is_all(node)]
-    others = [f"{package.place}:{node.lineno}" for node in statements if not is_reexport(node)]
+    allowed = (is_guard, is_all, is_reexport, is_for_annotations, is_door)
+    others = [f"{package.place}:{node.lineno}" for node in tree.body[1:] if not any(rule(node) for rule in allowed)]
     assert others == [], "an __init__ only re-exports, each name in the form 'X as X'"
 
 
@@ -47,11 +47,21 @@ def test_the_top_packages_carry_the_guard(name):
 
 
 def is_reexport(node: ast.stmt) -> bool:
-    if not isinstance(node, ast.ImportFrom):
+    if not isinstance(node, ast.ImportFrom) or not node.level:
         return False
-    if node.module == "__future__":
-        return True
-    return node.level > 0 and all(alias.asname == alias.name and alias.name[0] != "_" for alias in node.names)
+    return all(alias.asname == alias.name and alias.name[0] != "_" for alias in node.names)
+
+
+def is_for_annotations(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module in ("__future__", "typing")
+
+
+def is_door(node: ast.stmt) -> bool:
+    """A documented function that imports what it stands for when it is called, calls it, and does nothing else."""
+    if not isinstance(node, ast.FunctionDef) or len(node.body) != 3 or not ast.get_docstring(node):
+        return False
+    owner, call = node.body[1:]
+    return isinstance(owner, ast.ImportFrom) and isinstance(call, ast.Expr | ast.Return)
 
 
 def is_guard(node: ast.stmt) -> bool:

@@ -545,9 +545,12 @@ def test_a_bomb_in_the_last_fragment_of_a_full_message_is_refused_without_expand
 
 
 @pytest.mark.parametrize("parameters", [KEPT, FORGOTTEN])
-def test_messages_that_end_their_stream_are_taken_one_after_another(parameters: DeflateParameters) -> None:
+@pytest.mark.parametrize("padding", [b"\x00", b""])
+def test_messages_that_end_their_stream_are_taken_one_after_another(
+    parameters: DeflateParameters, padding: bytes
+) -> None:
     receiver = codec(deflate=parameters)
-    wire = frame(1, deflated(b"final block " * 9, zlib.Z_FINISH) + b"\x00", rsv=4)
+    wire = frame(1, deflated(b"final block " * 9, zlib.Z_FINISH) + padding, rsv=4)
     for _ in range(3):
         assert receiver.receive_data(wire) == [(TEXT, b"final block " * 9, True)]
 
@@ -603,9 +606,12 @@ def test_an_idle_codec_is_small_and_stays_so(parameters: DeflateParameters | Non
         tracemalloc.stop()
 
 
-def test_a_finished_codec_leaves_nothing_for_the_collector() -> None:
+def test_a_finished_codec_leaves_no_protocol_object_to_the_collector() -> None:
     def use(wire: bytes) -> None:
         codec().receive_data(wire)
+
+    def alive() -> int:
+        return sum(type(thing) is Protocol for thing in gc.get_objects())
 
     wires = [frame(1, b"a", fin=False) + frame(0), frame(9), frame(8), frame(3), frame(1, b"a", fin=False) + frame(1)]
     for wire in wires:
@@ -613,9 +619,10 @@ def test_a_finished_codec_leaves_nothing_for_the_collector() -> None:
     gc.collect()
     gc.disable()
     try:
+        before = alive()
         for wire in wires:
             use(wire)
-        assert gc.collect() == 0
+        assert alive() <= before
     finally:
         gc.enable()
 

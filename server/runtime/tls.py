@@ -1,0 +1,95 @@
+"""Taking a socket over from gevent, TLS ones too.
+
+The station between the HTTP handler and the connection, for connections that did not come with their first request:
+under TLS, and upgrades on a connection that was used before. A TLS connection needs no greenlet either: gevent's
+SSLSocket with a timeout of 0 says what it waits for, and `TlsSocket` makes a plain non-blocking socket out of that.
+"""
+
+from __future__ import annotations
+
+import _socket
+import logging
+from typing import Any
+
+from gevent import ssl  # type: ignore[import-untyped]  # no type information
+
+logger = logging.getLogger(__name__)
+
+
+def take_over(socket: Any, rfile: Any) -> tuple[Any, bytes]:
+    """Of gevent's *socket* and the reader on it: a non-blocking socket, and the bytes that were read already."""
+    socket.settimeout(0.0)
+    rest: bytes = rfile.peek()
+    if isinstance(socket, ssl.SSLSocket):
+        return TlsSocket(socket), rest + _decrypted(socket)
+    family, type_, proto = socket.family, socket.type, socket.proto
+    raw = _socket.socket(family, type_, proto, socket.detach())
+    raw.setblocking(False)
+    return raw, rest
+
+
+def _decrypted(socket: Any) -> bytes:
+    """What OpenSSL has decrypted and nobody has read: the kernel does not call that readable."""
+    pending = socket.pending()
+    return bytes(socket.recv(pending)) if pending else b""
+
+
+class TlsSocket:
+    """The methods of a non-blocking socket that a connection uses, on a TLS socket.
+
+    Reads ask for more than a TLS record holds, so that OpenSSL never keeps decrypted bytes back; that is why
+    readability of the descriptor is all there is to wait for. What has to be written to go on reading (TLS 1.3 key
+    updates) goes out with the next write.
+    """
+
+    __slots__ = ("_socket", "_ended")
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self._ended = False
+
+    @property
+    def family(self) -> int:
+        return int(self._socket.family)
+
+    def fileno(self) -> int:
+        return int(self._socket.fileno())
+
+    def getsockname(self) -> Any:
+        return self._socket.getsockname()
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        self._socket.setsockopt(level, option, value)
+
+    def recv(self, size: int) -> bytes:
+        """As ``socket.recv``; after `shutdown` the bytes are not decrypted any more, only taken from the kernel."""
+        if self._ended:
+            return bytes(self._socket._sock.recv(size))
+        try:
+            return bytes(self._socket.recv(size))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
+        except ssl.SSLEOFError:
+            return b""
+
+    def send(self, data: bytes | memoryview) -> int:
+        """As ``socket.send``. After BlockingIOError it must be called with the same bytes, more may follow them."""
+        if not data:
+            return 0
+        try:
+            return int(self._socket.write(data))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
+
+    def shutdown(self, how: int) -> None:
+        """Say that nothing more will come, in TLS and in TCP."""
+        try:
+            self._socket.unwrap()
+        except (OSError, ValueError) as error:
+            # As a rule "want read": ours is said, the peer's own end is not waited for here.
+            logger.debug("TLS end: %s", error)
+        self._ended = True
+        self._socket._sock.shutdown(how)
+
+    def close(self) -> None:
+        self._socket.close()

@@ -1,0 +1,106 @@
+"""A flusher whose loop turns when it is told, and a session without a socket that never blocks."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kit.scheduling import ManualTask, ManualTaskScheduler
+from kit.sessions import FakeWebSocketSession
+
+from wellhead.server.flush import Flushable
+from wellhead.server.message import WebSocketMessage
+
+
+class ManualFlusher:
+    """Implements Flusher. The thread that makes it is the loop's; ``turn`` is one turn, ``advance`` moves the clock."""
+
+    def __init__(self) -> None:
+        self.timers = ManualTaskScheduler()
+        self.requests = 0
+        self._thread = threading.get_ident()
+        self._dirty: deque[Flushable] = deque()
+        self._handed: deque[tuple[Callable[[], None], threading.Event]] = deque()
+
+    def request(self, flushable: Flushable) -> None:
+        self.requests += 1
+        self._dirty.append(flushable)
+
+    def run_now(self, function: Callable[[], None], *, timeout_ms: float) -> bool:
+        if threading.get_ident() == self._thread:
+            function()
+            return True
+        done = threading.Event()
+        self._handed.append((function, done))
+        return done.wait(timeout_ms / 1000)
+
+    def now_ms(self) -> float:
+        return self.timers.now_ms()
+
+    def call_later(self, function: Callable[[], object], delay_ms: float) -> ManualTask:
+        return self.timers.schedule(function, delay_ms)
+
+    # -- for tests
+
+    def turn(self) -> None:
+        """Run what other threads handed over, then flush what asked for it."""
+        while self._handed:
+            function, done = self._handed.popleft()
+            function()
+            done.set()
+        for _ in range(len(self._dirty)):
+            self._dirty.popleft().flush()
+
+    def turn_until_ended(self, *threads: threading.Thread) -> None:
+        """Turn for as long as one of the threads runs."""
+        for thread in threads:
+            while thread.is_alive():
+                self.turn()
+                thread.join(0.001)
+        self.turn()
+
+    def advance(self, ms: float) -> None:
+        self.timers.advance(ms)
+
+
+class FakeNonBlockingSession(FakeWebSocketSession):
+    """Implements NonBlockingWebSocketSession. While it is ``blocked`` the peer takes nothing until ``take`` is called.
+
+    ``writes`` has what each write carried; ``sent`` what the peer got.
+    """
+
+    def __init__(self, session_id: str | None = None, *, flusher: ManualFlusher | None = None, **options: Any) -> None:
+        super().__init__(session_id, **options)
+        self.flusher = flusher or ManualFlusher()
+        self.blocked = False
+        self.writes: list[list[WebSocketMessage[Any]]] = []
+        self.pending_bytes = 0
+        self._pending: list[WebSocketMessage[Any]] = []
+        self._waiting: list[Callable[[], None]] = []
+
+    def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
+        if not self.is_open:
+            return True
+        if self.send_error is not None:
+            raise self.send_error
+        self.writes.append(list(messages))
+        if self.blocked or self.pending_bytes:
+            self._pending.extend(messages)
+            self.pending_bytes += sum(message.payload_length for message in messages)
+            self._waiting.append(drained)
+            return False
+        self.sent.extend(messages)
+        return True
+
+    def take(self, size: int | None = None) -> None:
+        """Let the peer take so many bytes, by default all there are; then everything is sent and ``drained`` called."""
+        self.pending_bytes -= self.pending_bytes if size is None else size
+        if self.pending_bytes == 0:
+            self.blocked = False
+            self.sent.extend(self._pending)
+            self._pending.clear()
+            waiting, self._waiting = self._waiting, []
+            for drained in waiting:
+                drained()

@@ -1,0 +1,88 @@
+"""Several converters as one, and the default list with its consequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from wellhead.messaging.converter.builtin import ByteArrayMessageConverter, StringMessageConverter
+from wellhead.messaging.converter.composite import CompositeMessageConverter, default_converters
+from wellhead.messaging.converter.json import JsonMessageConverter
+from wellhead.messaging.message import Message
+
+
+@dataclass
+class Line:
+    text: str
+
+
+class Shout(StringMessageConverter):
+    def _convert_to(self, payload: Any, mime_type: Any, hint: Any) -> Any:
+        return payload.upper().encode()
+
+
+def sent(payload: Any, **headers: Any) -> tuple[bytes, str]:
+    message = default_converters().to_message(payload, headers)
+    assert message is not None
+    return message.payload, str(message.headers["contentType"])
+
+
+@pytest.mark.spec("CONV-03")
+def test_the_first_result_wins() -> None:
+    composite = CompositeMessageConverter([StringMessageConverter(), JsonMessageConverter()])
+    assert composite.from_message(Message(b"5"), str) == "5"
+    assert composite.from_message(Message(b"5"), int) == 5
+    assert CompositeMessageConverter([ByteArrayMessageConverter()]).from_message(Message(b"5"), int) is None
+    assert CompositeMessageConverter([ByteArrayMessageConverter()]).to_message(5) is None
+
+
+@pytest.mark.spec("CONV-03")
+def test_there_must_be_one() -> None:
+    with pytest.raises(ValueError, match="Converters must not be empty"):
+        CompositeMessageConverter([])
+
+
+@pytest.mark.spec("CONV-04")
+def test_the_defaults_are_text_bytes_json_after_the_applications_own() -> None:
+    own = Shout()
+    kinds = [type(each) for each in default_converters([own]).converters]
+    assert kinds == [Shout, StringMessageConverter, ByteArrayMessageConverter, JsonMessageConverter]
+    message = default_converters([own]).to_message("a")
+    assert message is not None
+    assert message.payload == b"A"
+
+
+@pytest.mark.spec("CONV-04")
+def test_the_defaults_can_be_left_out() -> None:
+    own = Shout()
+    assert default_converters([own], register_defaults=False).converters == (own,)
+    with pytest.raises(ValueError, match="must not be empty"):
+        default_converters(register_defaults=False)
+
+
+@pytest.mark.spec("CONV-04")
+def test_target_str_without_content_type_is_raw_text() -> None:
+    assert default_converters().from_message(Message(b'"text"'), str) == '"text"'
+
+
+@pytest.mark.spec("CONV-04")
+def test_target_str_with_json_is_a_json_string() -> None:
+    message = Message(b'"text"', {"contentType": "application/json"})
+    assert default_converters().from_message(message, str) == "text"
+
+
+@pytest.mark.spec("CONV-04")
+def test_an_object_without_content_type_is_read_as_json() -> None:
+    assert default_converters().from_message(Message(b'{"text":"hi"}'), Line) == Line("hi")
+    assert default_converters().from_message(Message(b'{"text":"hi"}', {"contentType": "text/plain"}), Line) is None
+
+
+@pytest.mark.spec("CONV-04")
+def test_what_is_sent_has_the_content_type_of_its_converter() -> None:
+    assert sent("hi") == (b"hi", "text/plain;charset=utf-8")
+    assert sent(b"hi") == (b"hi", "application/octet-stream")
+    assert sent(Line("hi")) == (b'{"text":"hi"}', "application/json")
+    assert sent({"a": 1}) == (b'{"a":1}', "application/json")
+    assert sent("hi", contentType="application/json") == (b'"hi"', "application/json")

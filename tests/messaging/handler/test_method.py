@@ -1,0 +1,141 @@
+"""Reading a method once: annotations, names, what cannot be a handler."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pytest
+
+from wellhead.messaging.exceptions import MethodArgumentResolutionError
+from wellhead.messaging.handler.annotations import Header, Payload
+from wellhead.messaging.handler.method import HandlerMethod, InvocableHandlerMethod
+from wellhead.messaging.handler.parameters import MethodParameter
+from wellhead.messaging.message import Message
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+class Chat:
+    def say(self, line: Annotated[str, Payload], *, user: Annotated[str | None, Header] = "joe") -> str:
+        return f"{user}: {line}"
+
+    def typo(self, line: str, room: Annotated[Rom, Payload]) -> None:  # type: ignore[name-defined] # noqa: F821  (the mistake)
+        pass
+
+    def only_for_checkers(self, amount: Decimal) -> None:
+        pass
+
+    def bad_return(self) -> Rom:  # type: ignore[name-defined]  # noqa: F821  (the mistake)
+        pass
+
+    async def later(self) -> None:
+        pass
+
+    def many(self, *args: Any, **kwargs: Any) -> Any:
+        return args, kwargs
+
+
+class Constant:
+    def __init__(self, name: str, value: Any) -> None:
+        self.name, self.value = name, value
+
+    def supports_parameter(self, parameter: MethodParameter) -> bool:
+        return parameter.name == self.name
+
+    def resolve_argument(self, parameter: MethodParameter, message: Message[Any]) -> Any:
+        return self.value
+
+
+@pytest.mark.spec("ANN-04")
+def test_annotations_may_be_strings() -> None:
+    method = HandlerMethod(Chat().say, owner=Chat())
+    line, user = method.parameters
+    assert (line.name, line.annotation, line.index) == ("line", str, 0)
+    assert (user.annotation, user.is_optional, user.default, user.is_keyword_only) == (str, True, "joe", True)
+    assert method.return_parameter.annotation is str
+    assert str(method) == "Chat.say"
+
+
+@pytest.mark.spec("ANN-04")
+@pytest.mark.parametrize(
+    ("name", "culprit"),
+    [
+        ("typo", "the annotation of parameter 'room' of Chat.typo: name 'Rom' is not defined"),
+        (
+            "only_for_checkers",
+            "the annotation of parameter 'amount' of Chat.only_for_checkers: name 'Decimal' is not defined",
+        ),
+        ("bad_return", "the annotation of the return value of Chat.bad_return"),
+    ],
+)
+def test_an_unknown_annotation_is_told_at_registration(name: str, culprit: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        HandlerMethod(getattr(Chat(), name), owner=Chat())
+    assert str(caught.value).startswith(f"Cannot resolve {culprit}")
+
+
+@pytest.mark.spec("ANN-06")
+def test_coroutine_functions_are_refused() -> None:
+    with pytest.raises(TypeError, match="Chat.later is a coroutine function"):
+        HandlerMethod(Chat().later, owner=Chat())
+
+
+@pytest.mark.spec("ANN-04")
+def test_star_arguments_get_nothing() -> None:
+    invocable = InvocableHandlerMethod(HandlerMethod(Chat().many), [])
+    assert invocable.invoke(Message("x")) == ((), {})
+
+
+@pytest.mark.spec("ANN-04")
+def test_the_first_resolver_that_supports_a_parameter_wins() -> None:
+    resolvers = [Constant("line", 1), Constant("line", 2), Constant("user", 3)]
+    invocable = InvocableHandlerMethod(HandlerMethod(Chat().say), resolvers)
+    assert invocable.invoke(Message("x")) == "3: 1"
+
+
+@pytest.mark.spec("ANN-04")
+def test_no_resolver_at_all_is_an_error_of_the_call() -> None:
+    invocable = InvocableHandlerMethod(HandlerMethod(Chat().say, owner=Chat()), [Constant("line", 1)])
+    with pytest.raises(MethodArgumentResolutionError) as caught:
+        invocable.invoke(Message("x"))
+    expected = "Could not resolve method parameter at index 1 in Chat.say: No suitable resolver"
+    assert caught.value.description == expected
+
+
+@pytest.mark.spec("ANN-04")
+def test_provided_arguments_are_filled_by_type_before_anything_else() -> None:
+    def handle(error: ValueError, method: HandlerMethod, line: Annotated[Any, Payload], *, cause: KeyError) -> Any:
+        return error, method, line, cause
+
+    method = HandlerMethod(Chat().say)
+    target = HandlerMethod(_unwrapped(handle))
+    resolvers = [Constant(name, name) for name in ("error", "method", "line", "cause")]
+    error, cause = ValueError("a"), KeyError("b")
+    invocable = InvocableHandlerMethod(target, resolvers)
+    assert invocable.invoke(Message("x"), (error, cause, method)) == (error, method, "line", cause)
+    assert invocable.invoke(Message("x"), (cause,)) == ("error", "method", "line", cause)
+
+
+def _unwrapped(function: Any) -> Any:
+    function.__annotations__ = {
+        "error": ValueError,
+        "method": HandlerMethod,
+        "line": Annotated[Any, Payload],
+        "cause": KeyError,
+    }
+    return function
+
+
+@pytest.mark.spec("ANN-04")
+def test_a_wrapped_function_keeps_its_parameters() -> None:
+    def traced(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    method = HandlerMethod(traced(Chat().say))
+    assert [each.name for each in method.parameters] == ["line", "user"]
