@@ -38,7 +38,9 @@ class MessageBuilder(Generic[T]):
     @staticmethod
     def create_message(payload: T, headers: MessageHeaders) -> Message[T]:
         """A message with exactly these headers: no copy, no new id."""
-        return ErrorMessage(payload, headers) if isinstance(payload, BaseException) else Message(payload, headers)  # type: ignore[return-value]  # an ErrorMessage is a Message[T] where T is an exception
+        if isinstance(payload, BaseException):
+            return ErrorMessage(payload, headers)  # type: ignore[return-value]  # T is an exception here
+        return Message(payload, headers)
 
     def set_header(self, name: str, value: Any) -> MessageBuilder[T]:
         """Set a header; None removes it. Raises ValueError for ``id`` and ``timestamp``."""

@@ -56,14 +56,19 @@ class MessageHeaderAccessor:
     def __init__(self, source: Message[Any] | Mapping[str, Any] | None = None) -> None:
         """Start from a copy of the headers of *source* without id and timestamp, or empty."""
         if source is None:
-            self._map: dict[str, Any] = {}
+            self._begin({})
         else:
             headers = source.headers if isinstance(source, Message) else source
             # Not `_complete()`: an id that was never asked for need not be made to be dropped.
-            self._map = values = headers._map.copy() if isinstance(headers, MessageHeaders) else dict(headers)
+            values = headers._map.copy() if isinstance(headers, MessageHeaders) else dict(headers)
             values.pop(ID, None)
             values.pop(TIMESTAMP, None)
-        self._headers = MutableMessageHeaders(self._map, self)
+            self._begin(values)
+
+    def _begin(self, values: dict[str, Any]) -> None:
+        """Start with *values*, which are this accessor's own from now on."""
+        self._map = values
+        self._headers = MutableMessageHeaders(values, self)
         self._leave_mutable = False
         self._modified = False
         self._timestamp = False

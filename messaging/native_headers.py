@@ -37,7 +37,10 @@ class NativeMessageHeaderAccessor(MessageHeaderAccessor):
         native_headers: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         super().__init__(source)
-        given = native_headers or self._map.get(NATIVE_HEADERS)
+        self._begin_native(native_headers or self._map.get(NATIVE_HEADERS))
+
+    def _begin_native(self, given: Mapping[str, Iterable[str]] | None) -> None:
+        """Start with a copy of *given*, or with no native headers."""
         self._native: dict[str, list[str]] | None = None
         if given is not None:
             self._native = {name: list(values) for name, values in given.items()}

@@ -31,7 +31,8 @@ class UnsentDisconnectChannelInterceptor(ChannelInterceptor):
 
 
 def _is_disconnect(message: Message[Any]) -> bool:
-    from .simp.accessor import message_type_of  # here, because that folder stands above this one; unsent messages are rare
+    # Imported here, because that folder stands above this module; unsent messages are rare.
+    from .simp.accessor import message_type_of
     from .simp.types import SimpMessageType
 
     return message_type_of(message.headers) is SimpMessageType.DISCONNECT

@@ -1,7 +1,7 @@
 """One writer per session, bounded in bytes and in time (CDS-01 to CDS-04).
 
-Station: between the protocol handlers, which send from many threads, and the session of the transport, which can write one message at
-a time. ``gathering`` has the variant for sessions that never block.
+Station: between the protocol handlers, which send from many threads, and the session of the transport, which can write
+one message at a time. ``gathering`` has the variant for sessions that never block.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class SendState(enum.Enum):
 class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
     """Lets any number of threads send: one of them writes, the others leave their messages in its buffer and go on.
 
-    Messages go out in the order in which they were appended. Sending is silently ignored once a limit was exceeded or closing began.
-    The limits are looked at by a sender that finds another one writing, and by ``close``.
+    Messages go out in the order in which they were appended. Sending is silently ignored once a limit was exceeded or
+    closing began. The limits are looked at by a sender that finds another one writing, and by ``close``.
     """
 
     __slots__ = (

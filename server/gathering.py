@@ -1,12 +1,12 @@
 """The concurrent decorator for sessions that never block: messages are gathered and written once per turn of the loop.
 
-Station: as ``concurrent``, on a runtime with an event loop. Sending appends and asks the flusher once; the flusher calls back on the
-loop's thread, and everything that came together goes out in one write. So order is that of appending, nobody ever waits, and under
-load a delivery costs less than a system call.
+Station: as ``concurrent``, on a runtime with an event loop. Sending appends and asks the flusher once; the flusher
+calls back on the loop's thread, and everything that came together goes out in one write. So order is that of
+appending, nobody ever waits, and under load a delivery costs less than a system call.
 
-Why there is no lock: all writing and dropping happens on the loop's thread. From other threads only the list's ``append`` and one
-addition happen; CPython does each without interruption, and the buffer's size is set anew by every flush and before it ends a
-session, so that an error could neither last nor matter.
+Why there is no lock: all writing and dropping happens on the loop's thread. From other threads only the list's
+``append`` and one addition happen; CPython does each without interruption, and the buffer's size is set anew by every
+flush and before it ends a session, so that an error could neither last nor matter.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ LimitCallback = Callable[[ConcurrentWebSocketSessionDecorator, SessionLimitExcee
 class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
     """Gathers messages for a ``NonBlockingWebSocketSession``.
 
-    Differs from Spring: the send time limit is kept by a timer, and counts while the peer takes nothing at all; the buffer limit is
-    judged after a flush, so that a burst within one turn does not end a healthy session; what is queued when the session is closed
-    still goes out before the close, unless the session is not reliable.
+    Differs from Spring: the send time limit is kept by a timer, and counts while the peer takes nothing at all; the
+    buffer limit is judged after a flush, so that a burst within one turn does not end a healthy session; what is
+    queued when the session is closed still goes out before the close, unless the session is not reliable.
 
     What the session has taken over in a flush counts as being written, and not for the buffer limit.
     """
@@ -81,7 +81,8 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
     def send_message(self, message: WebSocketMessage[Any]) -> None:
         """Queue, and have the queue written at the end of this turn. Never blocks.
 
-        Raises SessionLimitExceededError (status 4500) when the peer has not taken the earlier messages and too much waits.
+        Raises SessionLimitExceededError (status 4500) when the peer has not taken the earlier messages and too much
+        waits.
         """
         if self._state is not SendState.OPEN:
             return
@@ -189,7 +190,9 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
     # -- closing
 
     def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:
-        """Close once; a second close does nothing. What is queued goes out before, unless the status is or becomes 4500."""
+        """Close once; a second close does nothing. What is queued goes out before, unless the status is or becomes
+        4500.
+        """
         if self._state is SendState.CLOSING:
             return
         if not self._flusher.run_now(lambda: self._close_now(status), timeout_ms=self.send_time_limit_ms):

@@ -18,19 +18,16 @@ _SHOWN = 10
 class WebSocketMessage(ABC, Generic[P]):
     """A WebSocket message, or a part of one; immutable, so it may be sent to any number of sessions."""
 
-    __slots__ = ("_is_last",)
+    __slots__ = ("_is_last", "payload_length")
 
     _is_last: bool
+    payload_length: int
+    """The length in bytes, also for text. Read for every delivery, so it is an attribute, not a property."""
 
     @property
     @abstractmethod
     def payload(self) -> P:
         """The content: ``str`` for text, ``bytes`` for the others; never ``None``, may be empty."""
-
-    @property
-    @abstractmethod
-    def payload_length(self) -> int:
-        """The length in bytes, also for text."""
 
     @property
     def is_last(self) -> bool:
@@ -66,57 +63,47 @@ class WebSocketMessage(ABC, Generic[P]):
 
 
 class TextMessage(WebSocketMessage[str]):
-    """A text message. Keeps what it was given and converts when asked for the other form, once.
+    """A text message, of a string or of its UTF-8 bytes.
 
-    ``bytes`` must be UTF-8; that is not checked here but when :attr:`payload` is read. A ``bytearray`` or
+    Bytes are decoded when :attr:`payload` is asked for, once; before, nobody checks that they are UTF-8. A ``bytearray`` or
     ``memoryview`` is copied.
 
     Raises:
+        UnicodeEncodeError: the string has lone surrogates.
         UnicodeDecodeError: from :attr:`payload`, when made from bytes that are not UTF-8.
-        UnicodeEncodeError: from :meth:`as_bytes`, when made from a string with lone surrogates.
     """
 
     __slots__ = ("_data", "_text")
 
     _text: str | None
-    _data: bytes | None
+    _data: bytes
 
     def __init__(self, payload: str | bytes | bytearray | memoryview, last: bool = True) -> None:
         if type(payload) is bytes:  # Most are; a call of bytes() would cost as much as all the rest.
-            self._data = payload
+            self._data = data = payload
             self._text = None
         elif isinstance(payload, str):
-            self._data = None
+            self._data = data = payload.encode()
             self._text = payload
         else:
-            self._data = bytes(payload)
+            self._data = data = bytes(payload)
             self._text = None
+        self.payload_length = len(data)
         self._is_last = last
 
     @property
     def payload(self) -> str:
         text = self._text
         if text is None:
-            assert self._data is not None
             text = self._text = self._data.decode()
         return text
 
-    @property
-    def payload_length(self) -> int:
-        data = self._data
-        return len(self.as_bytes() if data is None else data)
-
     def as_bytes(self) -> bytes:
-        data = self._data
-        if data is None:
-            assert self._text is not None
-            data = self._data = self._text.encode()
-        return data
+        return self._data
 
     def _shown_payload(self) -> tuple[str, bool]:
         if self._text is not None:
             return self._text[:_SHOWN], len(self._text) > _SHOWN
-        assert self._data is not None
         # Ten characters are at most forty bytes; what is not UTF-8 must not break a log line.
         text = self._data[: 4 * _SHOWN + 4].decode(errors="replace")
         return text[:_SHOWN], len(text) > _SHOWN
@@ -132,10 +119,6 @@ class _BytesMessage(WebSocketMessage[bytes]):
     @property
     def payload(self) -> bytes:
         return self._data
-
-    @property
-    def payload_length(self) -> int:
-        return len(self._data)
 
     def as_bytes(self) -> bytes:
         return self._data
@@ -167,6 +150,7 @@ class BinaryMessage(_BytesMessage):
         if offset or length is not None:
             payload = _section(payload, offset, length)
         self._data = payload if type(payload) is bytes else bytes(payload)
+        self.payload_length = len(self._data)
         self._is_last = last
 
 
@@ -185,6 +169,7 @@ class PingMessage(_BytesMessage):
 
     def __init__(self, payload: bytes | bytearray | memoryview = b"") -> None:
         self._data = bytes(payload)
+        self.payload_length = len(self._data)
         self._is_last = True
 
 
@@ -195,4 +180,5 @@ class PongMessage(_BytesMessage):
 
     def __init__(self, payload: bytes | bytearray | memoryview = b"") -> None:
         self._data = bytes(payload)
+        self.payload_length = len(self._data)
         self._is_last = True

@@ -1,7 +1,7 @@
 """One publish on its way to many: what the recipients share, and the light message that each of them gets (SB-03).
 
-A subscriber's message is an object of its own that interceptors may read, change or veto. Its headers become a dict only
-when somebody looks at them; untouched, the protocol handler sends the bytes that all recipients share, with the
+A subscriber's message is an object of its own that interceptors may read, change or veto. Its headers become a dict
+only when somebody looks at them; untouched, the protocol handler sends the bytes that all recipients share, with the
 recipient's own two headers between them.
 """
 

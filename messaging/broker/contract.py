@@ -36,9 +36,11 @@ class SubscriptionRefusal(enum.Enum):
 
 
 class SubscriptionRefusedError(MessagingError):
-    """A subscription was not taken, and its client has to be told; ``reason`` says why in one word."""
+    """A subscription was not taken, and its client has to be told; ``description`` is the text for it."""
 
-    def __init__(self, reason: SubscriptionRefusal, description: str, failed_message: Message[Any] | None = None) -> None:
+    def __init__(
+        self, reason: SubscriptionRefusal, description: str, failed_message: Message[Any] | None = None
+    ) -> None:
         super().__init__(description, failed_message)
         self.reason = reason
 

@@ -13,8 +13,8 @@ CACHE_LIMIT = 1024
 """Destinations that are kept ready."""
 
 MAX_REFERENCES = 1_000_000
-"""Subscriptions and patterns that all destinations together hold ready: 8 MB of references, or some ten times that where
-each is a pattern. Destinations that go beyond are worked out anew for each message.
+"""Subscriptions and patterns that all destinations together hold ready: 8 MB of references, or some ten times that
+where each is a pattern. The oldest destinations make room.
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..executor import ScheduledTask, TaskScheduler
 
@@ -15,6 +15,13 @@ IDLE_CLOCK = "simpIdleClock"
 
 Bytes count when they are read, not when they are handled: a handler that takes long must not make its client look dead.
 """
+
+
+def checked_heartbeat(values: Sequence[int]) -> tuple[int, int]:
+    """*values* as (send, receive). Raises ValueError for anything but two numbers that are not negative."""
+    if len(values) != 2 or min(values) < 0:
+        raise ValueError(f"Invalid heart-beat: {list(values)}")
+    return values[0], values[1]
 
 
 class SessionLife:
@@ -46,12 +53,15 @@ class SessionLife:
 
 
 class BrokerHeartbeats:
-    """The broker's own (send, receive) pair, what it agrees on with each client, and the one task that looks after all."""
+    """The broker's own (send, receive) pair, what it agrees on with each client, and one task that looks after all."""
 
-    def __init__(self, values: tuple[int, int] | None, scheduler: TaskScheduler | None) -> None:
-        if values is not None and (len(values) != 2 or values[0] < 0 or values[1] < 0):
-            raise ValueError(f"Invalid heart-beat: {list(values)}")
-        self.values = values if values is not None else DEFAULT_HEARTBEAT_MS if scheduler else None
+    def __init__(self, values: Sequence[int] | None, scheduler: TaskScheduler | None) -> None:
+        """*values* None means the default if there is a *scheduler*, and none if not. Raises ValueError for others."""
+        self.values: tuple[int, int] | None = None
+        if values is not None:
+            self.values = checked_heartbeat(values)
+        elif scheduler is not None:
+            self.values = DEFAULT_HEARTBEAT_MS
         self._scheduler = scheduler
         self._task: ScheduledTask | None = None
 
@@ -83,4 +93,3 @@ class BrokerHeartbeats:
         read_timeout = max(client_send, server_receive) * MARGIN if client_send > 0 and server_receive > 0 else 0
         write_interval = max(client_receive, server_send) if client_receive > 0 and server_send > 0 else 0
         return SessionLife(now_ms, read_timeout, write_interval, idle_ms)
-

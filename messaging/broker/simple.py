@@ -1,10 +1,12 @@
-"""The broker in memory: remembers sessions and subscriptions, sends each message to whom it matches (SB-02, SB-03, SB-06)."""
+"""The broker in memory: remembers sessions and subscriptions, sends each message to whom it matches
+(SB-02, SB-03, SB-06).
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ..channel import MessageChannel, SubscribableChannel
@@ -19,6 +21,7 @@ from ..simp.accessor import (
     DISCONNECT_MESSAGE,
     HEARTBEAT,
     MESSAGE_TYPE,
+    ORIGINAL_DESTINATION,
     SESSION_ID,
     USER,
     SimpMessageHeaderAccessor,
@@ -28,15 +31,18 @@ from ..simp.types import SimpMessageType
 from ..stomp.command import StompCommand
 from ..stomp.headers import COMMAND, StompHeaderAccessor
 from .base import AbstractBrokerMessageHandler
-from .broadcast import Broadcast, BroadcastMessage
+from .broadcast import CONTROL_HEADERS, Broadcast, BroadcastMessage
+from .contract import SubscriptionRefusedError, SubscriptionRegistry
 from .heartbeats import IDLE_CLOCK, BrokerHeartbeats, SessionLife
-from .subscriptions import DefaultSubscriptionRegistry, SubscriptionRegistry
+from .subscriptions import DefaultSubscriptionRegistry
 
 logger = logging.getLogger(__name__)
 
 _UNSUPPORTED = frozenset(
     (StompCommand.ACK, StompCommand.NACK, StompCommand.BEGIN, StompCommand.COMMIT, StompCommand.ABORT)
 )
+_WITH_RECEIPT = frozenset((SimpMessageType.MESSAGE, SimpMessageType.SUBSCRIBE, SimpMessageType.UNSUBSCRIBE))
+"""What is answered by a RECEIPT from here: DISCONNECT is by its acknowledgement."""
 
 
 class _Session:
@@ -54,8 +60,11 @@ class _Session:
 class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
     """Nothing is persistent and nothing is kept for absent clients; a failing recipient does not hold up the others.
 
-    With *receipts* every frame that asks gets a RECEIPT once it was processed; with *reject_unsupported_frames* acknowledgements and
-    transactions are answered by an ERROR. Both are on and differ from Spring, whose behaviour they bring back when switched off.
+    With *receipts* every SEND, SUBSCRIBE and UNSUBSCRIBE that asks for it gets a RECEIPT once it was processed; with
+    *reject_unsupported_frames* acknowledgements and transactions are answered by an ERROR; *control_headers* of the
+    sender do not reach the subscribers. All three differ from Spring, whose behaviour False, False and () bring back.
+
+    Messages and the calls below may come from any thread; ``start`` and ``stop`` from one at a time.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         # STOMP beyond Spring
         receipts: bool = True,
         reject_unsupported_frames: bool = True,
+        control_headers: Collection[str] = CONTROL_HEADERS,
     ) -> None:
         """*heartbeat_ms* is (send, receive), by default (10000, 10000) when there is a scheduler and none otherwise.
 
@@ -94,12 +104,16 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         self.preserve_publish_order = preserve_publish_order
         self.receipts = receipts
         self.reject_unsupported_frames = reject_unsupported_frames
+        self._dropped = frozenset(control_headers)
+        # With it a client could write itself a destination that the subscribers believe; only resolvers may.
+        self._dropped_of_clients = self._dropped | {ORIGINAL_DESTINATION}
         self._sessions: dict[str, _Session] = {}
         self._now_ms: Callable[[], float] = task_scheduler.now_ms if task_scheduler else _monotonic_ms
         self.heartbeats = BrokerHeartbeats(heartbeat_ms, task_scheduler)
 
     @property
     def heartbeat_ms(self) -> tuple[int, int] | None:
+        """(send, receive); None without heart-beats."""
         return self.heartbeats.values
 
     @property
@@ -116,27 +130,53 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     # -- messages
 
-    def _handle_message_internal(self, message: Message[Any]) -> None:
+    def _handle_client_message(self, message: Message[Any]) -> None:
         headers = message.headers
         session = self._sessions.get(headers.get(SESSION_ID))
         if session is not None:
+            # Differs from Spring, where what the application sends to a session is taken for a sign of its life, too.
             session.life.read_ms = self._now_ms()
         message_type = headers.get(MESSAGE_TYPE)
         if message_type is SimpMessageType.HEARTBEAT:
             return
         if self.check_destination_prefix(headers.get(DESTINATION)):
-            handle = self._HANDLERS.get(message_type)
-            if handle is not None:
-                handle(self, message)
-        if session is not None and self.receipts:
-            self._send_receipt(message)
+            if message_type is SimpMessageType.MESSAGE:
+                self._publish(message, self._dropped_of_clients)
+            elif not self._handle(message, message_type):
+                return
+        if session is not None and self.receipts and message_type in _WITH_RECEIPT:
+            self._send_receipt(headers)
 
-    def _message(self, message: Message[Any]) -> None:
+    def _handle_application_message(self, message: Message[Any]) -> None:
+        """No receipt, whatever the headers say: what a client sent was acknowledged where it came in."""
+        headers = message.headers
+        message_type = headers.get(MESSAGE_TYPE)
+        if not self.check_destination_prefix(headers.get(DESTINATION)):
+            return
+        if message_type is SimpMessageType.MESSAGE:
+            self._publish(message, self._dropped)
+        else:
+            self._handle(message, message_type)
+
+    def _handle(self, message: Message[Any], message_type: SimpMessageType | None) -> bool:
+        """Everything but a message to subscribers; False when the client was told that it was refused."""
+        handle = self._HANDLERS.get(message_type)
+        if handle is not None:
+            try:
+                handle(self, message)
+            except SubscriptionRefusedError as error:
+                headers = message.headers
+                logger.warning("%s in session %s: %s", error.reason.name, headers.get(SESSION_ID), error.description)
+                self._send_error(headers, error.description)
+                return False
+        return True
+
+    def _publish(self, message: Message[Any], dropped: frozenset[str]) -> None:
         """Send to all subscribers, each by a message of its own."""
         subscriptions = self.subscription_registry.matching_subscriptions(message)
         if not subscriptions:
             return
-        broadcast = Broadcast(message)
+        broadcast = Broadcast(message, dropped)
         sessions = self._sessions
         now_ms = self._now_ms()
         for subscription in subscriptions:
@@ -153,21 +193,25 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         headers = message.headers
         session_id = headers.get(SESSION_ID)
         if session_id is None:
-            logger.error("No session id in %s", message)
-            return
-        if session_id in self._sessions:
-            logger.warning("Ignoring CONNECT in session %s. Already connected.", session_id)
+            logger.error("No session id in a CONNECT")
             return
         user = headers.get(USER)
-        channel: MessageChannel = self.client_outbound_channel
-        if self.preserve_publish_order:
-            channel = OrderedMessageChannelDecorator(channel)
         life = self.heartbeats.life_of(headers.get(HEARTBEAT), self._now_ms(), headers.get(IDLE_CLOCK))
-        self._sessions[session_id] = _Session(session_id, user, channel, life)
+        session = _Session(session_id, user, self._channel_of_session(), life)
+        if self._sessions.setdefault(session_id, session) is not session:
+            logger.warning("Ignoring CONNECT in session %s. Already connected.", session_id)
+            return
         acknowledgement = _accessor(SimpMessageType.CONNECT_ACK, session_id, user)
         acknowledgement.set_header(CONNECT_MESSAGE, message)
         acknowledgement.set_header(HEARTBEAT, self.heartbeat_ms)
         self._send(acknowledgement)
+
+    def _channel_of_session(self) -> MessageChannel:
+        channel = self.client_outbound_channel
+        # Without an executor messages are handled while they are sent, so that they cannot overtake each other.
+        if self.preserve_publish_order and getattr(channel, "executor", None) is not None:
+            return OrderedMessageChannelDecorator(channel)
+        return channel
 
     def _disconnect(self, message: Message[Any]) -> None:
         headers = message.headers
@@ -183,9 +227,10 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         self._send(acknowledgement)
 
     def _subscribe(self, message: Message[Any]) -> None:
-        if self.subscription_registry.register_subscription(message) and self.events is not None:
-            if self.events.has_receivers(SessionSubscribedEvent):
-                self.events.publish(SessionSubscribedEvent(message, message.headers.get(USER)))
+        events = self.events
+        if self.subscription_registry.register_subscription(message) and events is not None:
+            if events.has_receivers(SessionSubscribedEvent):
+                events.publish(SessionSubscribedEvent(message, message.headers.get(USER)))
 
     def _unsubscribe(self, message: Message[Any]) -> None:
         self.subscription_registry.unregister_subscription(message)
@@ -195,16 +240,10 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         command = headers.get(COMMAND)
         if self.reject_unsupported_frames and command in _UNSUPPORTED:
             # Differs from Spring, which ignores these frames: the client would wait for something that never happens.
-            session_id = headers.get(SESSION_ID)
-            logger.warning("%s in session %s is not supported by the simple broker", command.value, session_id)
-            error = StompHeaderAccessor.create(StompCommand.ERROR)
-            error.message = f"{command.value} is not supported by the simple broker"
-            error.receipt_id = first_native_header(headers, "receipt")
-            error.session_id = session_id
-            self._send(error)
+            logger.warning("%s in session %s is not supported", command.value, headers.get(SESSION_ID))
+            self._send_error(headers, f"{command.value} is not supported by the simple broker")
 
     _HANDLERS: dict[SimpMessageType | None, Callable[[SimpleBrokerMessageHandler, Message[Any]], None]] = {
-        SimpMessageType.MESSAGE: _message,
         SimpMessageType.CONNECT: _connect,
         SimpMessageType.DISCONNECT: _disconnect,
         SimpMessageType.SUBSCRIBE: _subscribe,
@@ -212,14 +251,22 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         SimpMessageType.OTHER: _other,
     }
 
-    def _send_receipt(self, message: Message[Any]) -> None:
+    # -- answers
+
+    def _send_receipt(self, headers: Mapping[str, Any]) -> None:
         """Differs from Spring, whose simple broker acknowledges nothing but DISCONNECT."""
-        headers = message.headers
         receipt = first_native_header(headers, "receipt")
-        if receipt is None or headers.get(MESSAGE_TYPE) in _ANSWERED_OTHERWISE or headers.get(COMMAND) in _UNSUPPORTED:
-            return
-        accessor = StompHeaderAccessor.create(StompCommand.RECEIPT)
-        accessor.receipt_id = receipt
+        if receipt is not None:
+            accessor = StompHeaderAccessor.create(StompCommand.RECEIPT)
+            accessor.receipt_id = receipt
+            accessor.session_id = headers.get(SESSION_ID)
+            self._send(accessor)
+
+    def _send_error(self, headers: Mapping[str, Any], text: str) -> None:
+        """Answer a frame by an ERROR, which ends its session."""
+        accessor = StompHeaderAccessor.create(StompCommand.ERROR)
+        accessor.message = text
+        accessor.receipt_id = first_native_header(headers, "receipt")
         accessor.session_id = headers.get(SESSION_ID)
         self._send(accessor)
 
@@ -243,9 +290,6 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
                 self._end_session(session.id, session.user, None)
             elif life.wants_write(now_ms, self.heartbeats.period_ms):
                 self._send(_accessor(SimpMessageType.HEARTBEAT, session.id, session.user))
-
-
-_ANSWERED_OTHERWISE = frozenset((SimpMessageType.CONNECT, SimpMessageType.DISCONNECT))
 
 
 def _accessor(message_type: SimpMessageType, session_id: str, user: Any) -> SimpMessageHeaderAccessor:

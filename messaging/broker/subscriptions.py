@@ -2,11 +2,12 @@
 
 Theory of operation. Subscriptions are indexed by session, by exact destination and by pattern. A destination that was
 asked for is cached with the patterns that match it and, until a subscription that it concerns comes or goes, with the
-subscriptions themselves: so a pattern meets a destination once, and a change costs the same however many others there are.
+subscriptions themselves: so a pattern meets a destination once, and a change costs the same however many others there
+are.
 
-Matching runs without the lock, since the matcher may be the user's. What came meanwhile is caught up with: a finder holds
-new patterns against its destination before it adds that to the cache, and whoever brings a new pattern returns only when
-it was held against all destinations that were in the cache before.
+Matching runs without the lock, since the matcher may be the user's. What came meanwhile is caught up with: a finder
+holds new patterns against its destination before it adds that to the cache, and whoever brings a new pattern returns
+only when it was held against all destinations that were in the cache before.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..header_accessor import neutralized
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
 from ..native_headers import first_native_header
 from ..simp.accessor import DESTINATION, MESSAGE_TYPE, SESSION_ID, SUBSCRIPTION_ID
 from ..simp.types import SimpMessageType
-from .contract import Subscription, SubscriptionRefusal, SubscriptionRefusedError
+from .contract import Subscription as Subscription
+from .contract import SubscriptionRefusal, SubscriptionRefusedError
+from .contract import SubscriptionRegistry as SubscriptionRegistry
 from .destinations import CACHE_LIMIT, CachedDestination, DestinationCache, PatternSubscriptions
 from .selector import Selector, SelectorSyntaxError, compile_selector
 
@@ -30,12 +34,15 @@ logger = logging.getLogger(__name__)
 MAX_SUBSCRIPTIONS_PER_SESSION = 10_000
 """Far beyond what one client can look at, and some MiB at most for a client that does not stop."""
 
+_MAX_ECHO = 300
+
 
 class DefaultSubscriptionRegistry:
-    """The registry of the simple broker. Safe to use from any thread; what was registered when ``register_subscription``
-    returns is found by every ``matching_subscriptions`` that is called afterwards.
+    """The registry of the simple broker.
 
-    A second SUBSCRIBE with the same id in the same session is ignored: the first destination stays.
+    Any thread may use it; what was registered when ``register_subscription`` returns is found by every
+    ``matching_subscriptions`` that is called afterwards. A second SUBSCRIBE with the same id in the same session is
+    ignored: the first destination stays.
     """
 
     def __init__(
@@ -46,7 +53,9 @@ class DefaultSubscriptionRegistry:
         selector_header_name: str | None = None,
         max_subscriptions_per_session: int = MAX_SUBSCRIPTIONS_PER_SESSION,
     ) -> None:
-        """*selector_header_name* None (the default) switches selectors off; else the native header that holds one (SB-05)."""
+        """*selector_header_name* None (the default) switches selectors off; else the native header that holds one
+        (SB-05).
+        """
         self.path_matcher: PathMatcher = path_matcher or AntPathMatcher()
         self.selector_header_name = selector_header_name
         self.max_subscriptions_per_session = max_subscriptions_per_session
@@ -160,8 +169,8 @@ class DefaultSubscriptionRegistry:
         try:
             self.path_matcher.match(pattern, "")
         except ValueError as error:
-            reason = SubscriptionRefusal.INVALID_PATTERN
-            raise SubscriptionRefusedError(reason, f"Cannot subscribe to this pattern: {error}") from error
+            text = f"Cannot subscribe to this pattern: {neutralized(str(error)[:_MAX_ECHO])}"
+            raise SubscriptionRefusedError(SubscriptionRefusal.INVALID_PATTERN, text) from error
         except RuntimeError:  # too complex even for the empty path: it will be for all, and match nothing
             logger.debug("Pattern %r is beyond the limit of its matcher", pattern)
 

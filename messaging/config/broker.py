@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ..broker.subscriptions import CACHE_LIMIT
+from collections.abc import Sequence
+
+from ..broker.broadcast import CONTROL_HEADERS
+from ..broker.destinations import CACHE_LIMIT
+from ..broker.heartbeats import checked_heartbeat
+from ..broker.subscriptions import MAX_SUBSCRIPTIONS_PER_SESSION
 from ..executor import TaskScheduler
 from ..matching import AntPathMatcher, PathMatcher
 from .channels import ChannelRegistration
@@ -16,14 +21,17 @@ class SimpleBrokerRegistration:
         self.heartbeat_ms: tuple[int, int] | None = None
         self.selector_header_name: str | None = None
         self.task_scheduler: TaskScheduler | None = None
+        self.max_subscriptions_per_session = MAX_SUBSCRIPTIONS_PER_SESSION
         self.receipts = True
         self.reject_unsupported_frames = True
+        self.control_headers: frozenset[str] = CONTROL_HEADERS
 
-    def set_heartbeat_value(self, value: tuple[int, int] | list[int]) -> SimpleBrokerRegistration:
-        """(send, receive) in milliseconds; (10000, 10000) when nothing is said, (0, 0) for none."""
-        if len(value) != 2 or min(value) < 0:
-            raise ValueError(f"Invalid heart-beat: {list(value)}")
-        self.heartbeat_ms = (value[0], value[1])
+    def set_heartbeat_value(self, value: Sequence[int]) -> SimpleBrokerRegistration:
+        """(send, receive) in milliseconds; (10000, 10000) when nothing is said, (0, 0) for none.
+
+        Raises ValueError for anything but two numbers that are not negative.
+        """
+        self.heartbeat_ms = checked_heartbeat(value)
         return self
 
     def set_selector_header_name(self, name: str | None) -> SimpleBrokerRegistration:
@@ -36,6 +44,11 @@ class SimpleBrokerRegistration:
         self.task_scheduler = scheduler
         return self
 
+    def set_max_subscriptions_per_session(self, subscriptions: int) -> SimpleBrokerRegistration:
+        """One more is answered by ERROR; 10,000 by default."""
+        self.max_subscriptions_per_session = subscriptions
+        return self
+
     def set_receipts(self, enabled: bool) -> SimpleBrokerRegistration:
         """Answer every frame that asks for a receipt (the default), or only DISCONNECT as Spring does."""
         self.receipts = enabled
@@ -44,6 +57,13 @@ class SimpleBrokerRegistration:
     def set_reject_unsupported_frames(self, enabled: bool) -> SimpleBrokerRegistration:
         """Answer ACK, NACK and transactions with ERROR (the default), or ignore them as Spring does."""
         self.reject_unsupported_frames = enabled
+        return self
+
+    def set_control_headers(self, *names: str) -> SimpleBrokerRegistration:
+        """Native headers of a sender that subscribers do not get: by default receipt, content-length, transaction, ack
+        and credentials. Without any name all of them ride on the message, as they do in Spring.
+        """
+        self.control_headers = frozenset(names)
         return self
 
 
@@ -100,7 +120,9 @@ class MessageBrokerRegistry:
         return self
 
     def set_report_unhandled_errors(self, report: bool) -> MessageBrokerRegistry:
-        """Tell a client about errors of controllers nobody handles, on ``/user/queue/errors``; off by default, as in Spring."""
+        """Tell a client about errors of controllers nobody handles, on ``/user/queue/errors``; off by default, as in
+        Spring.
+        """
         self.report_unhandled_errors = report
         return self
 

@@ -2,76 +2,68 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from ..channel import ChannelInterceptor
 from ..executor import Executor, PooledExecutor
+from ..threads import QUEUE_CAPACITY, default_core_pool_size
 
-DEFAULT_POOL_SIZE = 2 * (os.cpu_count() or 1)
-DEFAULT_QUEUE_CAPACITY = 10_000
-"""Tasks that wait for a worker; Spring's queue has no end and hides overload."""
+N = TypeVar("N", int, float)
 
 
 class ExecutorFactory(Protocol):
     """What the runtime offers: pools of greenlets, or of native threads for drivers that block."""
 
-    def executor(self, name_prefix: str, **limits: Any) -> PooledExecutor:
-        """A pool of greenlets."""
-        ...
-
-    def thread_executor(self, name_prefix: str, **limits: Any) -> PooledExecutor:
-        """A pool of native threads, which may block outside of gevent's reach."""
+    def executor(self, settings: TaskExecutorRegistration) -> PooledExecutor:
+        """A pool as the registration says."""
         ...
 
 
 @dataclass(slots=True)
 class TaskExecutorRegistration:
-    """The size of a pool. Without a change: twice the CPUs, a bounded queue, workers that end after a minute without work."""
+    """The size of a pool. Without a change: twice the CPUs, a bounded queue, workers that end after a minute without
+    work.
+
+    The methods set, and return the registration; each raises ValueError for a number that makes no sense. The core must
+    not be larger than the maximum once the pool is made.
+    """
 
     thread_name_prefix: str = ""
-    pool_size: int = DEFAULT_POOL_SIZE
+    pool_size: int = field(default_factory=default_core_pool_size)
     max_size: int | None = None
     """Workers at most, once the queue is full; None: no more than the core."""
-    queue: int = DEFAULT_QUEUE_CAPACITY
+    queue: int = QUEUE_CAPACITY
+    """Tasks that wait for a worker."""
+    # Differs from Spring, whose queue has no end: that hides overload, and a maximum above the core never matters.
     keep_alive: float = 60.0
+    """Seconds after which a worker without work ends."""
     native_threads: bool = False
 
     def core_pool_size(self, size: int) -> TaskExecutorRegistration:
         """Workers that are made before tasks have to queue."""
-        self.pool_size = size
+        self.pool_size = _at_least(0, size, "core_pool_size")
         return self
 
     def max_pool_size(self, size: int) -> TaskExecutorRegistration:
         """Workers at most; matters once the queue is full."""
-        self.max_size = size
+        self.max_size = _at_least(1, size, "max_pool_size")
         return self
 
     def keep_alive_seconds(self, seconds: float) -> TaskExecutorRegistration:
-        self.keep_alive = seconds
+        """How long a worker without work stays; the core's, too."""
+        self.keep_alive = _at_least(0, seconds, "keep_alive_seconds")
         return self
 
     def queue_capacity(self, tasks: int) -> TaskExecutorRegistration:
         """Tasks that may wait; one more runs in the sender's thread."""
-        self.queue = tasks
+        self.queue = _at_least(0, tasks, "queue_capacity")
         return self
 
     def use_native_threads(self, use: bool = True) -> TaskExecutorRegistration:
         """Native threads instead of greenlets: for drivers that block outside of gevent's reach."""
         self.native_threads = use
         return self
-
-    def make_executor(self, factory: ExecutorFactory) -> PooledExecutor:
-        """The pool, once there is a runtime."""
-        make = factory.thread_executor if self.native_threads else factory.executor
-        return make(
-            self.thread_name_prefix,
-            core_pool_size=self.pool_size,
-            max_pool_size=self.max_size,
-            queue_capacity=self.queue,
-            keep_alive_seconds=self.keep_alive,
-        )
 
 
 class ChannelRegistration:
@@ -84,7 +76,7 @@ class ChannelRegistration:
         self.registration: TaskExecutorRegistration | None = None
 
     def task_executor(self) -> TaskExecutorRegistration:
-        """Run the channel's subscribers in a pool of its own; the result sets its size."""
+        """Run the channel's subscribers in a pool of its own; the result, the same each time, sets its size."""
         if self.registration is None:
             self.registration = TaskExecutorRegistration(f"{self.name}-")
         return self.registration
@@ -103,4 +95,10 @@ class ChannelRegistration:
         """The executor of the channel once there is a runtime; None: the sender's thread."""
         if self.registered_executor is not None:
             return self.registered_executor
-        return self.registration.make_executor(factory) if self.registration is not None else None
+        return factory.executor(self.registration) if self.registration is not None else None
+
+
+def _at_least(least: int, value: N, name: str) -> N:
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, not {value}")
+    return value

@@ -65,10 +65,20 @@ def _handle(handler: HandlerMethodReturnValueHandler, method: HandlerMethod, val
     handler.handle_return_value(value, method, message)
 
 
+_KNOWN_LIMIT = 1024
+_known: dict[type, bool] = {}  # the answer for each class of values: looking for attributes that are missing is slow
+
+
 def is_future(value: Any) -> bool:
     """Whether a value comes later: futures of ``concurrent.futures`` and their like, gevent's results and greenlets."""
     cls = value.__class__
-    return hasattr(cls, "add_done_callback") or (hasattr(cls, "rawlink") and hasattr(cls, "successful"))
+    known = _known.get(cls)
+    if known is None:
+        known = hasattr(cls, "add_done_callback") or (hasattr(cls, "rawlink") and hasattr(cls, "successful"))
+        if len(_known) >= _KNOWN_LIMIT:
+            _known.clear()
+        _known[cls] = known
+    return known
 
 
 def when_done(future: Any, completion: Completion) -> None:

@@ -40,8 +40,8 @@ class SimpMessageHeaderAccessor(NativeMessageHeaderAccessor):
         """Start from a message's headers, or anew with a type of message."""
         self._user_callback: UserChangeCallback | None = None
         if isinstance(source, SimpMessageType):
-            super().__init__(None, native_headers=native_headers)
-            self._map[MESSAGE_TYPE] = source
+            self._begin({MESSAGE_TYPE: source})
+            self._begin_native(native_headers or None)
         else:
             super().__init__(source, native_headers=native_headers)
 

@@ -1,6 +1,7 @@
 """STOMP bytes to messages: the frame codec below, headers and limits here (STOMP-01, STOMP-03).
 
-A CR LF cut between two pieces is incomplete, not broken, and one buffer may hold many frames: both are the frame parser's business.
+A CR LF cut between two pieces is incomplete, not broken, and one buffer may hold many frames: both are the business of
+the frame parser.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from ..header_accessor import MessageHeaderInitializer
 from ..message import Message
 from ..mime import InvalidMimeTypeError
 from .command import COMMANDS
-from .frame import DEFAULT_BUFFER_LIMIT, FrameParser, Heartbeat, StompFrame, StompFrameError
+from .frame import DEFAULT_BUFFER_LIMIT, FrameParser, Heartbeat, StompFrame, StompFrameError, parse_frames
 from .headers import StompHeaderAccessor
+
+# Differs from Spring: whatever is wrong with the peer's bytes, an unknown command or content type too, is one kind of
+# error, since its answer is one, too.
+_BROKEN = (StompFrameError, InvalidMimeTypeError)
 
 
 class StompDecoder:
@@ -30,28 +35,28 @@ class StompDecoder:
         if isinstance(frame, Heartbeat):
             accessor = StompHeaderAccessor.create_for_heartbeat()
         else:
-            native: dict[str, list[str]] = {}
-            for name, value in frame.headers:
-                if name in native:
-                    native[name].append(value)
-                else:
-                    native[name] = [value]
-            accessor = StompHeaderAccessor.of_frame(COMMANDS[frame.command], native)
+            accessor = StompHeaderAccessor.of_frame(COMMANDS[frame.command], _multimap(frame.headers))
         if self.header_initializer is not None:
             self.header_initializer.init_headers(accessor)
         accessor.leave_mutable = True
         return Message(frame.body, accessor.message_headers)
 
     def decode(self, data: bytes) -> list[Message[bytes]]:
-        """The messages of all complete frames of *data*; what is incomplete at its end is left out.
+        """The messages of all complete frames of *data*, of any size; what is incomplete at its end is left out.
 
         Raises StompConversionError for bytes that are not STOMP.
         """
-        return list(BufferingStompDecoder(self, max(len(data), 1)).decode(data))
+        try:
+            return [self.to_message(frame) for frame in parse_frames(data)]
+        except _BROKEN as error:
+            raise StompConversionError(str(error)) from error
 
 
 class BufferingStompDecoder:
-    """Keeps what is incomplete for the next piece, up to *buffer_size_limit* bytes. One per session, called by its one reader."""
+    """Keeps what is incomplete for the next piece, up to *buffer_size_limit* bytes.
+
+    One for each session, called by its one reader. After an error it is of no more use.
+    """
 
     __slots__ = ("_decoder", "_parser")
 
@@ -61,24 +66,38 @@ class BufferingStompDecoder:
         self._parser = FrameParser(max_buffered_bytes=buffer_size_limit)
 
     def decode(self, data: bytes) -> Iterator[Message[bytes]]:
-        """The messages that are complete with *data*, those before a broken frame first.
+        """The messages that are complete with *data*; iterate over all of them before the next call.
 
-        Raises StompConversionError, at once or while iterating; then the session is of no more use.
+        Iterating raises StompConversionError for bytes that are not STOMP and for too many of them.
         """
-        parser, to_message = self._parser, self._decoder.to_message
-        parser.receive_data(data)
+        # Differs from Spring: the frames before a broken one are handed out, not lost.
+        self._parser.receive_data(data)
+        return self._messages()
+
+    def _messages(self) -> Iterator[Message[bytes]]:
+        to_message = self._decoder.to_message
         try:
-            for frame in parser.frames():
+            for frame in self._parser.frames():
                 yield to_message(frame)
-        except StompFrameError as error:
+        except _BROKEN as error:
             raise StompConversionError(str(error)) from error
-        except InvalidMimeTypeError as error:
-            raise StompConversionError(f"Invalid content-type: {error}") from error
 
     @property
     def buffer_size(self) -> int:
+        """Bytes that were received and are not decoded."""
         return self._parser.buffered_bytes
 
     @property
     def expected_content_length(self) -> int | None:
+        """The content-length of the frame that is incomplete; None when it has none, or there is no such frame."""
         return self._parser.expected_content_length
+
+
+def _multimap(headers: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """Repeated headers keep all their values, in order."""
+    values = {name: [value] for name, value in headers}
+    if len(values) < len(headers):
+        values = {}
+        for name, value in headers:
+            values.setdefault(name, []).append(value)
+    return values

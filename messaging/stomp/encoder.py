@@ -31,7 +31,7 @@ class StompEncoder:
         command: StompCommand | None = headers.get(COMMAND)
         if command is None:
             raise RuntimeError(f"Missing STOMP command: {headers}")
-        return encode_frame(command.value, list(_lines(command, headers)), payload)
+        return encode_frame(command.value, _lines(command, headers), payload)
 
 
 class SplittingStompEncoder:

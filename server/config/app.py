@@ -59,9 +59,9 @@ class HttpRequestHandler(Protocol):
 class WellheadApp:
     """WebSocket endpoints in front of a WSGI application.
 
-    Requests to an endpoint are handshakes; all others go to *wsgi_app*, or are answered 404 without one. Everything is wired when the
-    object is made; messages flow from ``start`` to ``stop``, which the server calls: outside of that they are lost in silence, as on
-    any channel without subscribers.
+    Requests to an endpoint are handshakes; all others go to *wsgi_app*, or are answered 404 without one. Everything is
+    wired when the object is made; messages flow from ``start`` to ``stop``, which the server calls: outside of that
+    they are lost in silence, as on any channel without subscribers.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ class WellheadApp:
     # -- life cycle
 
     def start(self, runtime: Runtime) -> None:
-        """Give the channels their executors, then start from the inside out. The server calls it. Twice does nothing."""
+        """Give the channels their executors, then start from the inside out. Twice does nothing."""
         if self._runtime is not None:
             return
         self._runtime = runtime
@@ -254,7 +254,7 @@ class WellheadApp:
         for channel, registration in self._channels:
             channel.executor = registration.make_executor(runtime)
             if channel.executor is not None and registration.registered_executor is None:
-                self._executors.append(channel.executor)  # type: ignore[arg-type]  # made by the runtime, so it is a pool
+                self._executors.append(channel.executor)  # type: ignore[arg-type]  # made by the runtime: a pool
         receive_in_order = self._endpoints.preserve_receive_order and self.client_inbound_channel.executor is not None
         configure_interceptor(self.client_inbound_channel, receive_in_order)
         self.simp_annotation_method_message_handler.start()

@@ -26,7 +26,9 @@ class WebSocketTransportRegistration:
         self.web_socket = TransportOptions()
 
     def set_message_size_limit(self, size: int) -> WebSocketTransportRegistration:
-        """Bytes of a STOMP frame, 64 KiB by default. The limit of WebSocket messages is raised with it where it is lower."""
+        """Bytes of a STOMP frame, 64 KiB by default. The limit of WebSocket messages is raised with it where it is
+        lower.
+        """
         self.message_size_limit = size
         if size > self.web_socket.max_text_message_size:
             self.set_web_socket_options(max_text_message_size=size)
@@ -45,7 +47,9 @@ class WebSocketTransportRegistration:
         return self
 
     def set_overflow_strategy(self, strategy: OverflowStrategy) -> WebSocketTransportRegistration:
-        """What happens to a client whose buffer is full: it is ended (the default), or its oldest messages are dropped."""
+        """What happens to a client whose buffer is full: it is ended (the default), or its oldest messages are
+        dropped.
+        """
         self.overflow_strategy = strategy
         return self
 

@@ -19,6 +19,7 @@ from gevent.socket import socket as GeventSocket  # type: ignore[import-untyped]
 from geventwebsocket.exceptions import WebSocketError  # type: ignore[import-untyped]  # no type information
 from geventwebsocket.handler import WebSocketHandler  # type: ignore[import-untyped]  # no type information
 
+from ..close import CloseStatus
 from ..handshake.request import HandshakeResponse
 from ..handshake.upgrade import UPGRADE_KEY
 from .accepting import LINGER_MS, log_refusal, refusal
@@ -129,6 +130,10 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
             if self.legacy is None and self.legacy_refusal is None:
                 raise
             logger.debug("%s was left with an error of its WebSocket", self.requestline, exc_info=True)
+        except BaseException:
+            if self.legacy is not None:
+                self.legacy.close(CloseStatus.SERVER_ERROR.code)
+            raise
         finally:
             self._close_result()
         if self._upgrade is not None:
@@ -194,23 +199,32 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         try:
             with Timeout(server.keep_alive_ms / 1000.0):
                 self.idle = True
-                received += self._body_file().read1(1)
+                beginning = self._body_file().peek()
                 self.idle = False
-            if not received:
+            if not beginning:
                 return None
             with Timeout(server.header_timeout_ms / 1000.0):
-                while not received.endswith(END):
-                    line = self.rfile.readline(MAX_HEAD)
-                    received += line
-                    if not line:
-                        raise BadRequestError(400, "the connection ended within the head of a request")
-                    if not received.endswith(END):
-                        check_beginning(received)
+                return parse_head(self._read_head(received))
         except Timeout:
             if received:
                 raise BadRequestError(408, "the head of the request did not come in time") from None
             return None
-        return parse_head(bytes(received[: -len(END)]))
+
+    def _read_head(self, received: bytearray) -> bytes:
+        """Read up to the end of the head and no further; *received* has what came, also when the caller gives up."""
+        rfile = self.rfile
+        while True:
+            more: bytes = rfile.peek()
+            if not more:
+                raise BadRequestError(400, "the connection ended within the head of a request")
+            before = len(received)
+            received += more
+            end = received.find(END)
+            if end >= 0:
+                rfile.read(end + len(END) - before)
+                return bytes(received[:end])
+            rfile.read(len(more))
+            check_beginning(received)
 
     def _environ_of(self, head: RequestHead) -> dict[str, Any]:
         environ: dict[str, Any] = self.server.get_environ()

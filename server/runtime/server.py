@@ -141,7 +141,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
             waiting.close()
         for handler in list(self.handlers):
             if handler.idle:
-                kill(handler.greenlet, block=False)
+                kill(handler.greenlet)
         self._stop_application(_rest_ms(deadline))
         for connection in list(self.runtime.connections):
             connection.close(_STOPPED)
@@ -160,7 +160,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
             connection.abort(_STOPPED)
         for handler in list(self.handlers):
             if handler.greenlet is not getcurrent():
-                kill(handler.greenlet, block=False)
+                kill(handler.greenlet)
         self.runtime.wait_for_connections(_CUT_WAIT_MS)
         self._http_workers.shutdown(wait_ms=_CUT_WAIT_MS)
 

@@ -1,4 +1,6 @@
-"""The WebSocket handler that holds all sub-protocol sessions, and the outbound channel's subscriber (SWS-01 to SWS-06)."""
+"""The WebSocket handler that holds all sub-protocol sessions, and the outbound channel's subscriber (SWS-01 to
+SWS-06).
+"""
 
 from __future__ import annotations
 
@@ -33,20 +35,24 @@ TIME_TO_FIRST_MESSAGE_MS = 60_000
 class _Holder:
     """A session, wrapped for sending, with its protocol handler."""
 
-    __slots__ = ("handler", "heard", "kind", "opened_ms", "session")
+    __slots__ = ("deliver", "handler", "heard", "kind", "opened_ms", "receive", "session")
 
     def __init__(
         self, session: ConcurrentWebSocketSessionDecorator, handler: SubProtocolHandler, kind: str, opened_ms: float
     ) -> None:
         self.session = session
         self.handler = handler
+        self.receive = handler.handle_message_from_client
+        self.deliver = handler.handle_message_to_client
         self.kind = kind
         self.opened_ms = opened_ms
         self.heard = False
 
 
 class _OutboundSubscriber:
-    """What subscribes to the outbound channel: a handler of messages and one of WebSocket messages cannot be the same object."""
+    """What subscribes to the outbound channel: a handler of messages and one of WebSocket messages cannot be the
+    same object.
+    """
 
     __slots__ = ("handle_message",)
 
@@ -219,7 +225,7 @@ class SubProtocolWebSocketHandler:
         if not holder.heard:
             holder.heard = True
             self._unheard.pop(session.id, None)
-        holder.handler.handle_message_from_client(holder.session, message, self.client_inbound_channel)
+        holder.receive(holder.session, message, self.client_inbound_channel)
 
     def handle_transport_error(self, session: WebSocketSession, error: BaseException) -> None:
         self.stats.transport_error += 1
@@ -251,7 +257,7 @@ class SubProtocolWebSocketHandler:
                 logger.debug("No session %s for outbound message", session_id)
             return
         try:
-            holder.handler.handle_message_to_client(holder.session, message)
+            holder.deliver(holder.session, message)
         except SessionLimitExceededError as error:
             self._limit_exceeded(holder.session, error)
         except Exception:  # one client's trouble must not reach the sender

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from ...messaging.exceptions import describe
 from ...messaging.message import Message
 from ...messaging.stomp.command import StompCommand
@@ -18,7 +17,9 @@ class StompSubProtocolErrorHandler:
     def handle_client_message_processing_error(
         self, client_message: Message[bytes] | None, error: BaseException
     ) -> Message[bytes] | None:
-        """What to send, or None to send nothing and leave the session open. *client_message* is None when it was no STOMP."""
+        """What to send, or None to send nothing and leave the session open. *client_message* is None when it was no
+        STOMP.
+        """
         accessor = StompHeaderAccessor.create(StompCommand.ERROR)
         accessor.message = describe(error) or None
         client_accessor = None

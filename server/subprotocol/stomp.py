@@ -1,6 +1,7 @@
 """STOMP over WebSocket: the frames of a session become messages on the inbound channel, and back (SPH-01 to SPH-09).
 
-Station: between the endpoint, which holds the sessions, and the channels. This file is the way in; ``stomp_outbound`` is the way out.
+Station: between the endpoint, which holds the sessions, and the channels. This file is the way in; ``stomp_outbound``
+is the way out.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ _NO_HEARTBEAT = (0, 0)
 class StompSubProtocolHandler:
     """Serves ``v10.stomp``, ``v11.stomp`` and ``v12.stomp`` for any number of sessions.
 
-    Frames of one session reach the inbound channel in order. Where that channel has an executor, *preserve_receive_order* also has
-    them handled one after another (bounded by the ordered channel); Spring needs a switch for it, here it can be switched off.
+    Frames of one session reach the inbound channel in order. Where that channel has an executor,
+    *preserve_receive_order* also has them handled one after another (bounded by the ordered channel); Spring needs a
+    switch for it, here it can be switched off.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class StompSubProtocolHandler:
         message_size_limit: int = MESSAGE_SIZE_LIMIT,
         preserve_receive_order: bool = True,
     ) -> None:
-        """Without *error_handler* an ERROR has the error's text alone. Raises ValueError for a limit that is not above 0."""
+        """Without *error_handler* an ERROR has the error's text alone. Raises ValueError for a limit that is not
+        above 0.
+        """
         if message_size_limit <= 0:
             raise ValueError("Message size limit must be greater than 0")
         self.events = events
@@ -74,7 +78,7 @@ class StompSubProtocolHandler:
         self._out = StompOutbound(self._sessions, self.stats, events, error_handler)
         self.handle_message_to_client = self._out.handle_message_to_client
         self._interceptors: Iterable[ChannelInterceptor] | None = None
-        """Those of the inbound channel when it was last looked at, for ``_freezes``."""
+        """Those of the inbound channel when it was last looked at."""
         self._frozen_by_channel = False
 
     @property
@@ -141,7 +145,10 @@ class StompSubProtocolHandler:
             if session.is_open:
                 self._broken(session, message, RuntimeError(f"No decoder for session id '{session.id}'"))
             return
-        freeze = not self._freezes(channel)
+        interceptors = getattr(channel, "interceptors", ())
+        if interceptors is not self._interceptors:
+            self._look_for_freezing(interceptors)
+        freeze = not self._frozen_by_channel
         try:
             for frame in state.decoder.decode(message.as_bytes()):
                 if not self._handle_frame(state, frame, freeze) or state.ended:
@@ -151,7 +158,7 @@ class StompSubProtocolHandler:
 
     def _handle_frame(self, state: StompSession, message: Message[bytes], freeze: bool) -> bool:
         """Send one frame on; False when the frames after it in the same WebSocket message are to be left out."""
-        accessor: StompHeaderAccessor = message.headers.accessor  # type: ignore[attr-defined]  # the decoder leaves it live
+        accessor: StompHeaderAccessor = message.headers.accessor  # type: ignore[attr-defined]  # left live by the decoder
         values = accessor._map
         command = values.get(COMMAND)
         values[HEARTBEAT] = _NO_HEARTBEAT
@@ -196,13 +203,10 @@ class StompSubProtocolHandler:
         accessor.add_user_change_callback(state.user_changed)
         return None
 
-    def _freezes(self, channel: MessageChannel) -> bool:
+    def _look_for_freezing(self, interceptors: Iterable[ChannelInterceptor]) -> None:
         """Whether the channel has the interceptor that freezes messages after the application's own ones."""
-        interceptors = getattr(channel, "interceptors", ())
-        if interceptors is not self._interceptors:
-            self._frozen_by_channel = any(isinstance(each, ImmutableMessageChannelInterceptor) for each in interceptors)
-            self._interceptors = interceptors
-        return self._frozen_by_channel
+        self._frozen_by_channel = any(isinstance(each, ImmutableMessageChannelInterceptor) for each in interceptors)
+        self._interceptors = interceptors
 
     # -- what goes wrong
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from ...messaging.broker.broadcast import Broadcast, BroadcastMessage
 from ...messaging.events import ApplicationEvents, SessionConnectedEvent
-from ...messaging.headers import CONTENT_TYPE
 from ...messaging.message import Message
 from ...messaging.mime import APPLICATION_OCTET_STREAM, MimeType
 from ...messaging.native_headers import first_native_header
@@ -43,7 +42,9 @@ SUPPORTED_VERSIONS = ("1.2", "1.1", "1.0")
 
 
 class _Shared:
-    """The bytes of a broadcast that all its recipients share: those before and those after the recipient's own headers."""
+    """The bytes of a broadcast that all its recipients share: those before and those after the recipient's own
+    headers.
+    """
 
     __slots__ = ("head", "kind", "tail")
 
@@ -78,7 +79,9 @@ class StompOutbound:
         self._encoder = StompEncoder()
 
     def handle_message_to_client(self, session: WebSocketSession, message: Message[Any]) -> None:
-        """Send one message. Raises SessionLimitExceededError; any other failure to send closes the session with 1002."""
+        """Send one message. Raises SessionLimitExceededError; any other failure to send closes the session with
+        1002.
+        """
         if message.__class__ is BroadcastMessage and message.is_untouched:
             self._send_shared(session, message)
             return

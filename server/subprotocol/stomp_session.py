@@ -1,4 +1,6 @@
-"""What the STOMP handler keeps of one session, and the session's way into the inbound channel (SPH-02, SPH-07, SCOPE-01)."""
+"""What the STOMP handler keeps of one session, and the session's way into the inbound channel (SPH-02, SPH-07,
+SCOPE-01).
+"""
 
 from __future__ import annotations
 
@@ -87,10 +89,11 @@ class StompSession:
 
 
 class SessionInboundChannel:
-    """The inbound channel as one session sees it: its attributes are bound while it sends, what was sent becomes an event, what
-    was not goes to *refused*, with the error or, after a veto, without one. ``send`` raises nothing.
+    """The inbound channel as one session sees it: its attributes are bound while it sends, what was sent becomes an
+    event, what was not goes to *refused*, with the error or, after a veto, without one. ``send`` raises nothing.
 
-    The ordered channel stands before it, so that all this happens when a message is really sent, in the thread that sends it.
+    The ordered channel stands before it, so that all this happens when a message is really sent, in the thread that
+    sends it.
     """
 
     __slots__ = ("_attributes", "_channel", "_events", "_refused", "_state")
@@ -114,8 +117,9 @@ class SessionInboundChannel:
         token = bind(self._attributes)
         try:
             if self._channel.send(message, timeout_ms):
-                if self._events is not None:
-                    self._publish(message, self._events)
+                command = message.headers._map.get(COMMAND)  # as it is where every frame passes
+                if command is not StompCommand.SEND and self._events is not None:
+                    self._publish(message, command, self._events)
                 return True
         except Exception as error:  # an interceptor objected, or a handler in this thread failed: the client is told
             failure = error
@@ -124,10 +128,7 @@ class SessionInboundChannel:
         self._refused(self._state, message, failure)
         return False
 
-    def _publish(self, message: Message[Any], events: ApplicationEvents) -> None:
-        command = message.headers.get(COMMAND)
-        if command is StompCommand.SEND:
-            return
+    def _publish(self, message: Message[Any], command: StompCommand | None, events: ApplicationEvents) -> None:
         event = _EVENTS.get(command)
         if event is not None and events.has_receivers(event):
             events.publish(event(message, self._state.user))

@@ -92,6 +92,38 @@ class RecordingHandler:
             self._changed.notify_all()
 
 
+class Gate:
+    """Holds greenlets of the server until the test opens it, also from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_open = False
+        self._waiting: list[tuple[Any, Any]] = []
+        self.reached = threading.Event()
+        """Set when the first one waits."""
+
+    def wait(self) -> None:
+        """In a greenlet of the server."""
+        from gevent.event import Event
+        from wellhead.server.runtime.flusher import LoopFlusher
+
+        event = Event()
+        with self._lock:
+            if not self._is_open:
+                self._waiting.append((LoopFlusher.of(), event))
+            else:
+                event.set()
+        self.reached.set()
+        assert event.wait(TIMEOUT), "the gate was not opened"
+
+    def open(self) -> None:
+        with self._lock:
+            self._is_open = True
+            waiting, self._waiting = self._waiting, []
+        for flusher, event in waiting:
+            flusher.hand_over(event.set)
+
+
 def echo(session: Any, message: Any) -> None:
     """For RecordingHandler: sends each message back."""
     session.send_message(message)
@@ -164,9 +196,13 @@ def _start_in_thread(running: RunningServer, app: Any, options: dict[str, Any]) 
             errors.append(error)
             started.set()
             return
+        hub = get_hub()
+        keep_alive = hub.loop.timer(1e6)  # A hub with nothing to wait for would give up.
+        keep_alive.start(lambda: None)
         started.set()
         running.leave.wait()
-        get_hub().destroy()
+        keep_alive.close()
+        hub.destroy()
 
     thread = threading.Thread(target=run, name="server", daemon=True)
     thread.start()

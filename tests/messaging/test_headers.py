@@ -77,7 +77,9 @@ def test_id_is_made_once_and_only_when_asked_for(counted_ids):
     assert len(counted_ids) == 1
 
 
-@pytest.mark.parametrize("look", [dict, len, repr, hash, list, lambda h: ID in h, lambda h: h.items(), lambda h: h == {}])
+@pytest.mark.parametrize(
+    "look", [dict, len, repr, hash, list, lambda h: ID in h, lambda h: h.items(), lambda h: h == {}]
+)
 def test_whatever_shows_all_headers_shows_the_id(counted_ids, look):
     headers = MessageHeaders({"a": 1})
     look(headers)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wellhead.messaging.handler import returns
 from wellhead.messaging.handler.method import HandlerMethod
 from wellhead.messaging.handler.returns import is_future, reply_function, when_done
 from wellhead.messaging.message import Message
@@ -51,6 +52,15 @@ def test_what_is_a_future() -> None:
     assert is_future(Result())
     for each in (LinkedItem(), "text", {"add_done_callback": 1}, None):
         assert not is_future(each)
+
+
+@pytest.mark.spec("ANN-06")
+@pytest.mark.parametrize("extra", [-1, 0, 1])
+def test_a_bounded_number_of_classes_is_remembered(extra: int) -> None:
+    returns._known.clear()
+    for number in range(returns._KNOWN_LIMIT + extra):
+        assert not is_future(type(f"C{number}", (), {})())
+    assert len(returns._known) == (returns._KNOWN_LIMIT + extra if extra <= 0 else 1)
 
 
 @pytest.mark.spec("ANN-06")

@@ -130,7 +130,8 @@ class TestHeaderMap:
         assert accessor.message_type is SimpMessageType.MESSAGE
 
     def test_any_mapping_becomes_native_headers_as_text(self, channel, template):
-        for headers in ({"a": "text", "b": 5, "c": None}, MessageHeaders({"b": 5, "a": "text"}, id=ID_VALUE_NONE, timestamp=-1)):
+        plain = MessageHeaders({"b": 5, "a": "text"}, id=ID_VALUE_NONE, timestamp=-1)
+        for headers in ({"a": "text", "b": 5, "c": None}, plain):
             template.convert_and_send("/topic/a", "x", headers)
             assert channel.last.headers[NATIVE_HEADERS] == {"a": ["text"], "b": ["5"]}
             assert "a" not in channel.last.headers
@@ -199,7 +200,10 @@ class TestUsers:
         assert channel.messages == []
 
     def test_headers_and_post_processor(self, channel, template):
-        template.convert_and_send_to_user("joe", "/queue/a", "x", {"a": 1}, lambda m: Message(m.payload + "!", m.headers))
+        def louder(message):
+            return Message(message.payload + "!", message.headers)
+
+        template.convert_and_send_to_user("joe", "/queue/a", "x", {"a": 1}, louder)
         assert channel.last.payload == "x!"
         assert channel.last.headers[NATIVE_HEADERS] == {"a": ["1"]}
 

@@ -103,9 +103,7 @@ def test_what_cannot_be_converted():
     template = Template(message_converter=Converter(result=False))
     with pytest.raises(MessageConversionError) as raised:
         template.convert_and_send("there", 5, {"contentType": "a/b"})
-    assert str(raised.value) == (
-        "Unable to convert payload with type='int', contentType='a/b', converter=[Converter]"
-    )
+    assert str(raised.value) == ("Unable to convert payload with type='int', contentType='a/b', converter=[Converter]")
     with pytest.raises(MessageConversionError, match="contentType='None'"):
         Template(message_converter=StringMessageConverter()).convert_and_send("there", 5)
     assert template.sent == []

@@ -1,0 +1,91 @@
+"""The registry of connected users (USR-03)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wellhead.messaging.events import (
+    ApplicationEvents,
+    SessionConnectedEvent,
+    SessionSubscribeEvent,
+    SessionUnsubscribeEvent,
+)
+from wellhead.messaging.message import Message
+from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
+from wellhead.messaging.simp.types import SimpMessageType
+from wellhead.messaging.user.registry import DefaultSimpUserRegistry
+
+pytestmark = pytest.mark.spec("USR-03")
+
+
+class User:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Renamed(User):
+    destination_user_name = "known-as"
+
+
+def message(session: str, *, id: str | None = None, destination: str | None = None) -> Message[Any]:
+    accessor = SimpMessageHeaderAccessor(SimpMessageType.OTHER)
+    accessor.session_id = session
+    accessor.subscription_id = id
+    accessor.destination = destination
+    return Message(b"", accessor.message_headers)
+
+
+def test_a_session_is_known_from_connected_on() -> None:
+    events = ApplicationEvents()
+    registry = DefaultSimpUserRegistry(events)
+    events.publish(SessionSubscribeEvent(message("s1", id="0", destination="/topic/early"), User("joe")))
+    events.publish(SessionConnectedEvent(message("s1"), User("joe")))
+    events.publish(SessionSubscribeEvent(message("s1", id="1", destination="/topic/a"), User("joe")))
+    joe = registry.get_user("joe")
+    assert joe is not None
+    session = joe.get_session("s1")
+    assert session is not None
+    assert session.user is joe
+    assert [(each.id, each.destination, each.session) for each in session.subscriptions] == [("1", "/topic/a", session)]
+    assert registry.users == {joe}
+    assert registry.user_count == 1
+
+
+def test_subscriptions_are_found_and_forgotten() -> None:
+    events = ApplicationEvents()
+    registry = DefaultSimpUserRegistry(events)
+    for session, name in (("s1", "joe"), ("s2", "ann")):
+        events.publish(SessionConnectedEvent(message(session), User(name)))
+        events.publish(SessionSubscribeEvent(message(session, id="0", destination="/topic/a")))
+    found = registry.find_subscriptions(lambda each: each.destination == "/topic/a")
+    assert {each.session.user.name for each in found} == {"joe", "ann"}
+    events.publish(SessionUnsubscribeEvent(message("s1", id="0")))
+    found = registry.find_subscriptions(lambda each: each.destination == "/topic/a")
+    assert {each.session.id for each in found} == {"s2"}
+
+
+def test_sessions_without_user_are_not_tracked() -> None:
+    events = ApplicationEvents()
+    registry = DefaultSimpUserRegistry(events)
+    events.publish(SessionConnectedEvent(message("s1"), None))
+    assert registry.users == frozenset()
+
+
+def test_a_user_is_known_by_the_destination_name() -> None:
+    events = ApplicationEvents()
+    registry = DefaultSimpUserRegistry(events)
+    events.publish(SessionConnectedEvent(message("s1"), Renamed("joe")))
+    assert registry.get_user("joe") is None
+    assert registry.get_user("known-as") is not None
+
+
+def test_applications_hear_of_an_event_before_the_registry_does() -> None:
+    events = ApplicationEvents()
+    registry = DefaultSimpUserRegistry(events)
+    seen: list[Any] = []
+    events.connect(SessionConnectedEvent, lambda event: seen.append(registry.get_user("joe")))
+    events.publish(SessionConnectedEvent(message("s1"), User("joe")))
+    assert seen == [None]
+    assert registry.get_user("joe") is not None
