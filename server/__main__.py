@@ -107,13 +107,16 @@ def _serve(app: str, host: str, port: int, certfile: str | None, keyfile: str | 
 
 
 def _serve_or_exit(*arguments: Any) -> None:
-    """In the reloader's thread, where an exception would go unheard."""
+    """In the reloader's thread: where an error would go unheard, and the server's end would not be the process's."""
+    code = 0
     try:
         _serve(*arguments)
     except CannotStartError as error:
         error.show()
-        sys.stderr.flush()
-        os._exit(_CANNOT_START)
+        code = _CANNOT_START
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _why(error: OSError, host: str, port: int, certfile: str | None) -> str:

@@ -1,7 +1,8 @@
-"""How a session that never blocks lets its writes be gathered: the contract between the concurrent decorator and a runtime.
+"""How a session that never blocks lets its writes be gathered: the contract of the concurrent decorator and a runtime.
 
-A runtime with an event loop gives its sessions a ``flusher``. Whoever buffers messages for such a session asks the flusher once per
-turn of the loop, is called back on the loop's thread, and hands over all that has come together in one ``try_send``.
+A runtime with an event loop gives its sessions a ``flusher``. Whoever buffers messages for such a session asks the
+flusher once per turn of the loop, is called back on the loop's thread, and hands over all that has come together in one
+``try_send``.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ class Flusher(Protocol):
     """Calls dirty sessions once per turn of its loop."""
 
     def request(self, flushable: Flushable) -> None:
-        """Have ``flushable.flush()`` called at the end of this turn. From any thread; ask once, not for each message."""
+        """Have ``flushable.flush()`` called at the end of this turn. From any thread; ask once, not per message."""
         ...
 
     def run_now(self, function: Callable[[], None], *, timeout_ms: float) -> bool:
-        """Run *function* on the loop's thread and return when it has run: at once when called there, else after a hand-over.
+        """Run *function* on the loop's thread and return when it has run: at once when called there, else after a
+        hand-over.
 
         False when it had not run after *timeout_ms*.
         """
@@ -56,10 +58,11 @@ class NonBlockingWebSocketSession(WebSocketSession, Protocol):
         """Bytes handed over that the peer has not taken yet."""
         ...
 
-    def try_send(self, messages: Sequence[WebSocketMessage], drained: Callable[[], None]) -> bool:
+    def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
         """Hand over messages, in order, as one write. On the loop's thread only.
 
-        True: the kernel took everything. False: some of it waits in the session until the peer reads; *drained* is then called
-        once, on the loop's thread, when nothing waits any more. Nothing is sent, and True returned, when the session is closed.
+        True: the kernel took everything. False: some of it waits in the session until the peer reads; *drained* is
+        then called once, on the loop's thread, when nothing waits any more. Nothing is sent, and True returned, when
+        the session is closed. May be called again while something waits.
         """
         ...

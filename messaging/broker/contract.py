@@ -14,15 +14,21 @@ from .selector import Selector
 class Subscription:
     """One subscription of one session. Equal only to itself."""
 
-    __slots__ = ("destination", "encoding", "id", "selector", "session_id")
+    __slots__ = ("destination", "encoding", "id", "owner", "selector", "serial", "session_id", "target")
 
     def __init__(self, session_id: str, id: str, destination: str, selector: Selector | None = None) -> None:
         self.session_id = session_id
         self.id = id
         self.destination = destination
         self.selector = selector
-        self.encoding: bytes | None = None
+        self.serial = 0
+        """0 for a session's first subscription; tells further ones of the same session apart."""
+        self.encoding: Any = None
         """What a protocol handler keeps of this subscription, so as not to make it again for each message."""
+        self.owner: Any = None
+        """The broker's record of the session: looked up once, and not for each message."""
+        self.target: Any = None
+        """The endpoint's record of the session, likewise."""
 
     def __repr__(self) -> str:
         return f"Subscription(session={self.session_id!r}, id={self.id!r}, destination={self.destination!r})"

@@ -89,6 +89,7 @@ class DestinationCache:
         entry.patterns[pattern] = None
         pattern.destinations[entry] = None
         self.stale(entry)
+        self._evict()
 
     def unlink(self, pattern: PatternSubscriptions) -> None:
         """A pattern went."""

@@ -84,12 +84,10 @@ class BrokerHeartbeats:
             self._task.cancel()
             self._task = None
 
-    def life_of(
-        self, client: tuple[int, int] | None, now_ms: float, idle_ms: Callable[[], float] | None
-    ) -> SessionLife:
-        """What was agreed on: twice nothing unless both sides said something."""
+    def agree(self, client: tuple[int, int] | None) -> tuple[int, int]:
+        """Read timeout and write interval for a client's pair, in milliseconds; 0 where one side said nothing."""
         server_send, server_receive = self.values or (0, 0)
         client_send, client_receive = client or (0, 0)
         read_timeout = max(client_send, server_receive) * MARGIN if client_send > 0 and server_receive > 0 else 0
         write_interval = max(client_receive, server_send) if client_receive > 0 and server_send > 0 else 0
-        return SessionLife(now_ms, read_timeout, write_interval, idle_ms)
+        return read_timeout, write_interval

@@ -45,16 +45,25 @@ _WITH_RECEIPT = frozenset((SimpMessageType.MESSAGE, SimpMessageType.SUBSCRIBE, S
 """What is answered by a RECEIPT from here: DISCONNECT is by its acknowledgement."""
 
 
-class _Session:
+class _Session(SessionLife):
     """What the broker knows of one connected session."""
 
-    __slots__ = ("channel", "id", "life", "user")
+    __slots__ = ("channel", "id", "user")
 
-    def __init__(self, id: str, user: Any, channel: MessageChannel, life: SessionLife) -> None:
+    def __init__(
+        self,
+        id: str,
+        user: Any,
+        channel: MessageChannel,
+        now_ms: float,
+        agreed_ms: tuple[int, int],
+        idle_ms: Callable[[], float] | None,
+    ) -> None:
+        super().__init__(now_ms, *agreed_ms, idle_ms)
         self.id = id
         self.user = user
-        self.channel = channel
-        self.life = life
+        self.channel: MessageChannel | None = channel
+        """Where its messages go; None once the session has ended."""
 
 
 class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
@@ -135,7 +144,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         session = self._sessions.get(headers.get(SESSION_ID))
         if session is not None:
             # Differs from Spring, where what the application sends to a session is taken for a sign of its life, too.
-            session.life.read_ms = self._now_ms()
+            session.read_ms = self._now_ms()
         message_type = headers.get(MESSAGE_TYPE)
         if message_type is SimpMessageType.HEARTBEAT:
             return
@@ -180,12 +189,17 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         sessions = self._sessions
         now_ms = self._now_ms()
         for subscription in subscriptions:
-            session = sessions.get(subscription.session_id)
-            if session is None:  # subscribed before its CONNECT was processed
+            session: _Session | None = subscription.owner
+            if session is None:
+                session = subscription.owner = sessions.get(subscription.session_id)
+                if session is None:  # subscribed before its CONNECT was processed
+                    continue
+            channel = session.channel
+            if channel is None:
                 continue
-            session.life.written_ms = now_ms
+            session.written_ms = now_ms
             try:
-                session.channel.send(BroadcastMessage(broadcast, subscription))
+                channel.send(BroadcastMessage(broadcast, subscription))
             except Exception:  # one recipient must not keep the others from their message
                 logger.exception("Failed to send to session %s", subscription.session_id)
 
@@ -196,8 +210,9 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
             logger.error("No session id in a CONNECT")
             return
         user = headers.get(USER)
-        life = self.heartbeats.life_of(headers.get(HEARTBEAT), self._now_ms(), headers.get(IDLE_CLOCK))
-        session = _Session(session_id, user, self._channel_of_session(), life)
+        agreed_ms = self.heartbeats.agree(headers.get(HEARTBEAT))
+        channel = self._channel_of_session()
+        session = _Session(session_id, user, channel, self._now_ms(), agreed_ms, headers.get(IDLE_CLOCK))
         if self._sessions.setdefault(session_id, session) is not session:
             logger.warning("Ignoring CONNECT in session %s. Already connected.", session_id)
             return
@@ -220,7 +235,9 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
     def _end_session(self, session_id: str | None, user: Any, message: Message[Any] | None) -> None:
         if session_id is None:
             return
-        self._sessions.pop(session_id, None)
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            session.channel = None
         self.subscription_registry.unregister_all_subscriptions(session_id)
         acknowledgement = _accessor(SimpMessageType.DISCONNECT_ACK, session_id, user)
         acknowledgement.set_header(DISCONNECT_MESSAGE, message)
@@ -284,11 +301,11 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         """End sessions that have gone silent, and write to those that would think the same of us (SB-04)."""
         now_ms = self._now_ms()
         for session in list(self._sessions.values()):
-            life = session.life
-            if life.is_silent(now_ms):
-                logger.info("No messages received in session %s for %d ms: closing", session.id, life.read_timeout_ms)
+            if session.is_silent(now_ms):
+                silent_ms = session.read_timeout_ms
+                logger.info("No messages received in session %s for %d ms: closing", session.id, silent_ms)
                 self._end_session(session.id, session.user, None)
-            elif life.wants_write(now_ms, self.heartbeats.period_ms):
+            elif session.wants_write(now_ms, self.heartbeats.period_ms):
                 self._send(_accessor(SimpMessageType.HEARTBEAT, session.id, session.user))
 
 

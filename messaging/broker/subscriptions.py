@@ -12,6 +12,7 @@ only when it was held against all destinations that were in the cache before.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -62,6 +63,7 @@ class DefaultSubscriptionRegistry:
         self._lock = threading.Lock()
         """Guards all below; held for a few instructions or for one pass over what matches, never while matching."""
         self._sessions: dict[str, dict[str, Subscription]] = {}
+        self._serials = itertools.count(1)
         self._exact: dict[str, dict[Subscription, None]] = {}
         self._patterns: dict[str, PatternSubscriptions] = {}
         self._new_patterns = 0
@@ -143,6 +145,8 @@ class DefaultSubscriptionRegistry:
         with self._lock:
             if not self._add_to_session(subscription):
                 return False
+            if len(self._sessions[subscription.session_id]) > 1:
+                subscription.serial = next(self._serials)
             self._selecting += subscription.selector is not None
             if is_pattern:
                 pattern, unmet = self._add_to_pattern(subscription)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ...messaging.broker.simple import SimpleBrokerMessageHandler
 from ...messaging.broker.subscriptions import DefaultSubscriptionRegistry
 from ...messaging.config.broker import MessageBrokerRegistry, SimpleBrokerRegistration
-from ...messaging.config.channels import ChannelRegistration, ExecutorFactory
+from ...messaging.config.channels import ChannelRegistration
 from ...messaging.converter.composite import default_converters
 from ...messaging.converter.contract import MessageConverter
 from ...messaging.events import ApplicationEvents
@@ -34,6 +34,7 @@ from ..subprotocol.stomp import StompSubProtocolHandler
 from ..transport_options import ENVIRON_KEY
 from .configurer import WebSocketConfigurer, WebSocketMessageBrokerConfigurer
 from .endpoints import StompEndpointRegistry, WebSocketHandlerRegistry
+from .runtime import Runtime, RuntimePools
 from .scheduling import ApplicationTaskScheduler
 from .stats import WebSocketMessageBrokerStats
 from .transport import WebSocketTransportRegistration
@@ -41,13 +42,6 @@ from .transport import WebSocketTransportRegistration
 logger = logging.getLogger(__name__)
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-
-class Runtime(ExecutorFactory, Protocol):
-    """What the server gives the application when it starts it."""
-
-    @property
-    def scheduler(self) -> TaskScheduler: ...
 
 
 class HttpRequestHandler(Protocol):
@@ -174,6 +168,7 @@ class WellheadApp:
             preserve_publish_order=registry.preserve_publish_order,
             receipts=simple.receipts,
             reject_unsupported_frames=simple.reject_unsupported_frames,
+            control_headers=simple.control_headers,
         )
 
     def _make_endpoints(self) -> None:
@@ -205,10 +200,10 @@ class WellheadApp:
             self.sub_protocol_web_socket_handler, transport.decorator_factories
         )
         for endpoint in endpoints.endpoints:
-            for path, request_handler in endpoint.request_handlers(stomp):
+            for path, request_handler in endpoint.request_handlers(stomp, self.task_scheduler):
                 self._mapping.register(path, request_handler, endpoints.order)
         for registration in self._handlers.registrations:
-            for path, request_handler in registration.request_handlers(registration.handler):
+            for path, request_handler in registration.request_handlers(registration.handler, self.task_scheduler):
                 self._mapping.register(path, request_handler, self._handlers.order)
 
     # -- by name
@@ -221,6 +216,16 @@ class WellheadApp:
     @property
     def stats(self) -> WebSocketMessageBrokerStats:
         return self.web_socket_message_broker_stats
+
+    @property
+    def message_broker_task_scheduler(self) -> TaskScheduler:
+        """Times heart-beats, unused sessions and statistics."""
+        return self.task_scheduler
+
+    @property
+    def stomp_web_socket_handler_mapping(self) -> WebSocketHandlerMapping[HttpRequestHandler]:
+        """The paths of all endpoints."""
+        return self._mapping
 
     @property
     def is_running(self) -> bool:
@@ -252,7 +257,7 @@ class WellheadApp:
         self._runtime = runtime
         self.task_scheduler.delegate = runtime.scheduler
         for channel, registration in self._channels:
-            channel.executor = registration.make_executor(runtime)
+            channel.executor = registration.make_executor(RuntimePools(runtime))
             if channel.executor is not None and registration.registered_executor is None:
                 self._executors.append(channel.executor)  # type: ignore[arg-type]  # made by the runtime: a pool
         receive_in_order = self._endpoints.preserve_receive_order and self.client_inbound_channel.executor is not None

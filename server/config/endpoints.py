@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..handlers import WebSocketHandler
 from ..handshake.handler import DefaultHandshakeHandler, HandshakeHandler
 from ..handshake.interceptors import HandshakeInterceptor
 from ..handshake.origin import OriginPolicy, with_origin_check
 from ..handshake.request_handler import WebSocketHttpRequestHandler
+from ..sockjs.ids import SessionIds
+from ..sockjs.request_handler import SockJsHttpRequestHandler
 from ..subprotocol.error_handler import StompSubProtocolErrorHandler
+from .sockjs import SockJsServiceRegistration
+
+if TYPE_CHECKING:
+    from ...messaging.executor import TaskScheduler
 
 
 class EndpointRegistration:
@@ -25,6 +31,8 @@ class EndpointRegistration:
         self.interceptors: list[HandshakeInterceptor] = []
         self.allowed_origins: tuple[str, ...] = ()
         self.allowed_origin_patterns: tuple[str, ...] = ()
+        self.sockjs: SockJsServiceRegistration | None = None
+        self.sockjs_session_ids = SessionIds()
 
     def set_handshake_handler(self, handler: HandshakeHandler) -> Self:
         """Replace the handler of handshakes, e.g. by one that says who the user is."""
@@ -46,8 +54,31 @@ class EndpointRegistration:
         self.allowed_origin_patterns = patterns
         return self
 
-    def request_handlers(self, handler: WebSocketHandler) -> Iterator[tuple[str, WebSocketHttpRequestHandler]]:
-        """A path pattern and what serves it, for each path."""
+    def with_sockjs(self, **options: Any) -> SockJsServiceRegistration:
+        """Serve SockJS at the path and all below it, instead of plain WebSocket. *options* as of ``SockJsOptions``.
+
+        Takes over what was set until now: call it last. Raises ValueError when ``*`` is an allowed origin: SockJS sends
+        cookies, so that it has to be the pattern ``*``.
+        """
+        self.sockjs = SockJsServiceRegistration(
+            handshake_handler=self.handshake_handler,
+            interceptors=self.interceptors,
+            allowed_origins=self.allowed_origins,
+            allowed_origin_patterns=self.allowed_origin_patterns,
+            session_ids=self.sockjs_session_ids,
+            **options,
+        )
+        return self.sockjs
+
+    def request_handlers(
+        self, handler: WebSocketHandler, task_scheduler: TaskScheduler | None = None
+    ) -> Iterator[tuple[str, WebSocketHttpRequestHandler | SockJsHttpRequestHandler]]:
+        """A path pattern and what serves it, for each path. SockJS needs the scheduler."""
+        if self.sockjs is not None:
+            service = self.sockjs.make_service(task_scheduler)
+            for path in self.paths:
+                yield f"{path.removesuffix('/')}/**", SockJsHttpRequestHandler(path, service, handler)
+            return
         policy = OriginPolicy(self.allowed_origins, self.allowed_origin_patterns)
         request_handler = WebSocketHttpRequestHandler(
             handler, self.handshake_handler or DefaultHandshakeHandler(), with_origin_check(self.interceptors, policy)
@@ -84,7 +115,7 @@ class WebSocketHandlerRegistry:
         allowed_origins: Iterable[str] = (),
         allowed_origin_patterns: Iterable[str] = (),
     ) -> WebSocketHandlerRegistration:
-        """Serve *handler* at *paths*. The same object again replaces its earlier paths. Raises ValueError without a path."""
+        """Serve *handler* at *paths*. The same object again replaces its earlier paths; ValueError without a path."""
         registration = WebSocketHandlerRegistration(self, handler, paths)
         registration.set_allowed_origins(*allowed_origins).set_allowed_origin_patterns(*allowed_origin_patterns)
         self.registrations = [each for each in self.registrations if each.handler is not handler]
@@ -105,6 +136,7 @@ class StompEndpointRegistry:
         self.order = 1
         self.error_handler: StompSubProtocolErrorHandler | None = None
         self.preserve_receive_order = True
+        self._sockjs_session_ids = SessionIds()
 
     def add_endpoint(
         self, *paths: str, allowed_origins: Iterable[str] = (), allowed_origin_patterns: Iterable[str] = ()
@@ -112,6 +144,7 @@ class StompEndpointRegistry:
         """Serve STOMP at *paths*. Raises ValueError without a path."""
         registration = EndpointRegistration(None, paths)
         registration.set_allowed_origins(*allowed_origins).set_allowed_origin_patterns(*allowed_origin_patterns)
+        registration.sockjs_session_ids = self._sockjs_session_ids  # All sessions reach the same handler.
         self.endpoints.append(registration)
         return registration
 

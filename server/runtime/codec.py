@@ -126,6 +126,11 @@ class WebSocketCodec(FrameAssembler):
         self.outgoing.clear()
         return data
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether frames go out neither masked nor compressed, so that a header and the payload are all there is."""
+        return self._mask_bit != 0 and self._deflate is None
+
     def encode_text(self, payload: bytes) -> bytes:
         """A text frame; ``payload`` is UTF-8, which is not checked."""
         if self._mask_bit and self._deflate is None:

@@ -39,9 +39,22 @@ _HEADER_64 = struct.Struct("!BBQ").pack
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
+def header(first: int, mask_bit: int, length: int) -> bytes:
+    if length < 126:
+        return _HEADER_7(first, mask_bit | length)
+    if length < 65536:
+        return _HEADER_16(first, mask_bit | 126, length)
+    return _HEADER_64(first, mask_bit | 127, length)
+
+
 def frame_header(opcode: int, length: int) -> bytes:
     """The header of a whole, unmasked, uncompressed frame, for frames that many sessions share."""
     return header(FIN | opcode, 0, length)
+
+
+SHORT = 2048
+TEXT_HEADERS = [frame_header(TEXT, length) for length in range(SHORT)]
+"""By the payload's length: the headers of nearly all that a server sends."""
 
 
 class FragmentedMessage:
@@ -78,14 +91,6 @@ class RestOfFrame:
         first = self.first & ~FIN if self.length else self.first
         self.first &= FIN  # what follows is a continuation
         return header(first, 0x80 if self.mask else 0, len(payload)) + self.mask + payload, first & 0x0F
-
-
-def header(first: int, mask_bit: int, length: int) -> bytes:
-    if length < 126:
-        return _HEADER_7(first, mask_bit | length)
-    if length < 65536:
-        return _HEADER_16(first, mask_bit | 126, length)
-    return _HEADER_64(first, mask_bit | 127, length)
 
 
 def _length_size(second: int) -> int:

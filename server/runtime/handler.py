@@ -22,11 +22,13 @@ from geventwebsocket.handler import WebSocketHandler  # type: ignore[import-unty
 from ..close import CloseStatus
 from ..handshake.request import HandshakeResponse
 from ..handshake.upgrade import UPGRADE_KEY
+from ..sockjs.stream import STREAM_KEY
 from .accepting import LINGER_MS, log_refusal, refusal
 from .connection import WebSocketConnection
+from .http_stream import GeventHttpStream, GeventStreamHost
 from .legacy import WEBSOCKET_KEY, LegacyWebSocket
 from .request_head import END, MAX_HEAD, BadRequestError, RequestHead, check_beginning, parse_head
-from .tls import take_over
+from .tls import SocketStream, take_over
 from .upgrade import GeventUpgradeStrategy, Upgrade
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     _gevent_socket: Any = None
     _head: RequestHead | None = None
     _upgrade: Upgrade | None = None
+    _stream: GeventHttpStream | None = None
     legacy: LegacyWebSocket | None = None
     """What an application written for gevent-websocket uses, once it did."""
     legacy_refusal: HandshakeResponse | None = None
@@ -61,7 +64,6 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
             self._raw = socket
         else:
             self._gevent_socket = socket
-            self.rfile = socket.makefile("rb", -1)
 
     @property
     def socket(self) -> Any:
@@ -77,12 +79,16 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
 
     @property
     def upgrading(self) -> bool:
-        """Whether this request is, or will be, answered with 101."""
-        return self._upgrade is not None or self.legacy is not None
+        """Whether this request is, or will be, answered with 101 or as a stream."""
+        return self._upgrade is not None or self.legacy is not None or self._stream is not None
 
     def upgrade_when_done(self, upgrade: Upgrade) -> None:
         """Answer 101 and give the connection away when the application has returned."""
         self._upgrade = upgrade
+
+    def stream_when_done(self, stream: GeventHttpStream) -> None:
+        """Answer with *stream*, and give the connection to it, when the application has returned."""
+        self._stream = stream
 
     def handle(self) -> None:
         """Handle requests until the connection ends or is upgraded."""
@@ -117,6 +123,9 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         self.environ = self._environ_of(head)
         self.application = self.server.application
         self.handle_one_response()
+        if self._stream is not None:  # The application failed, or the connection did, before the response was out.
+            self._stream.abort(CloseStatus.SERVER_ERROR)
+            self._stream = None
         self._rest = b""
         return not self.close_connection
 
@@ -138,6 +147,8 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
             self._close_result()
         if self._upgrade is not None:
             self._switch_protocols(self._upgrade)
+        elif self._stream is not None:
+            self._answer_with(self._stream)
         elif self.legacy is not None:
             self.legacy.close()
         elif self.legacy_refusal is not None and not self.headers_sent:
@@ -180,6 +191,26 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         response = upgrade.response()
         socket, rest = self.answer_101(response)
         upgrade.make(WebSocketConnection, self.server.runtime, socket).start(rest)
+
+    # Streams: responses that wait, as SockJS has them.
+
+    def _answer_with(self, stream: GeventHttpStream) -> None:
+        """Send a response that is finished already; else let the loop have the socket, and end this greenlet."""
+        self._orig_status = self.status = "200 OK"
+        self.code = 200
+        self.headers_sent = True
+        self.wsgi_input._discard()
+        if stream.is_finished:
+            data = stream.take_early()
+            self.response_length = len(data)
+            self.close_connection = not stream.keeps_alive
+            self.socket.sendall(data)
+            self._stream = None
+            return
+        self.close_connection = True
+        socket, rest = take_over(self._gevent_socket, self.rfile)
+        self._raw = self._gevent_socket = self._stream = None
+        self.response_length = stream.take_socket(socket, rest)
 
     def _close_result(self) -> None:
         result, self.result = self.result, None
@@ -239,6 +270,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
             environ["REMOTE_ADDR"] = address[0]
             environ["REMOTE_PORT"] = str(address[1])
         environ[UPGRADE_KEY] = GeventUpgradeStrategy(self)
+        environ[STREAM_KEY] = GeventStreamHost(self)
         if head.wants_websocket:
             environ[WEBSOCKET_KEY] = LegacyWebSocket(self, environ)
             environ["wsgi.input"] = self.wsgi_input = Input(io.BytesIO(), 0)
@@ -254,7 +286,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     def _body_file(self) -> Any:
         """A buffered reader that begins with what came behind the first head."""
         if "rfile" not in self.__dict__:
-            self.rfile = io.BufferedReader(_Continued(self._rest, self.socket))
+            self.rfile = io.BufferedReader(SocketStream(self.socket, self._rest))
         return self.rfile
 
     # Errors
@@ -289,29 +321,15 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
                 socket.close()
             except OSError:
                 logger.debug("Closing the connection of %s failed", self.client_address, exc_info=True)
-        for name in ("rfile", "wsgi_input", "environ"):
+        self._forget_request()
+
+    def _forget_request(self) -> None:
+        """Break the circles through the environ: each handshake would leave one to the garbage collector."""
+        self._upgrade = self.legacy = None
+        for name in ("rfile", "wsgi_input"):
             self.__dict__.pop(name, None)
-
-
-class _Continued(io.RawIOBase):
-    """A raw stream: first the bytes that were read already, then the socket."""
-
-    def __init__(self, beginning: bytes, socket: Any) -> None:
-        self._beginning = beginning
-        self._socket = socket
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        beginning = self._beginning
-        if beginning:
-            size = min(len(buffer), len(beginning))
-            buffer[:size] = beginning[:size]
-            self._beginning = beginning[size:]
-            return size
-        try:
-            received: int = self._socket.recv_into(buffer)
-        except BlockingIOError:
-            return None  # RawIOBase's word for it.
-        return received
+        environ = self.environ
+        if environ is not None:
+            self.environ = None
+            environ.pop(WEBSOCKET_KEY, None)
+            environ.pop(UPGRADE_KEY, None)

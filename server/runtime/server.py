@@ -182,6 +182,20 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
 
     # Accepting
 
+    @classmethod
+    def get_listener(cls, address: Any, backlog: int | None = None, family: int | None = None) -> Any:
+        """gevent's hook: the listening socket. Raises OSError when the address is not to be had."""
+        socket = GeventSocket(_socket.AF_INET if family is None else family)
+        try:
+            socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            socket.bind(address)
+            socket.listen(cls.backlog if backlog is None else backlog)
+            socket.setblocking(False)
+        except OSError:
+            socket.close()
+            raise
+        return socket
+
     def do_read(self) -> tuple[int, Any] | None:
         """gevent's hook: accept one connection."""
         try:

@@ -1,4 +1,4 @@
-"""Taking a socket over from gevent, TLS ones too.
+"""Reading from gevent's sockets and taking them over, TLS ones too.
 
 The station between the HTTP handler and the connection, for connections that did not come with their first request:
 under TLS, and upgrades on a connection that was used before. A TLS connection needs no greenlet either: gevent's
@@ -8,6 +8,7 @@ SSLSocket with a timeout of 0 says what it waits for, and `TlsSocket` makes a pl
 from __future__ import annotations
 
 import _socket
+import io
 import logging
 from typing import Any
 
@@ -32,6 +33,30 @@ def _decrypted(socket: Any) -> bytes:
     """What OpenSSL has decrypted and nobody has read: the kernel does not call that readable."""
     pending = socket.pending()
     return bytes(socket.recv(pending)) if pending else b""
+
+
+class SocketStream(io.RawIOBase):
+    """A raw stream to read from gevent's *socket*, plain or TLS; *beginning* was read before and comes first."""
+
+    def __init__(self, socket: Any, beginning: bytes = b"") -> None:
+        self._socket = socket
+        self._beginning = beginning
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        beginning = self._beginning
+        if beginning:
+            size = min(len(buffer), len(beginning))
+            buffer[:size] = beginning[:size]
+            self._beginning = beginning[size:]
+            return size
+        try:
+            received: int = self._socket.recv_into(buffer)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None  # RawIOBase's word for "nothing yet", once the socket is non-blocking.
+        return received
 
 
 class TlsSocket:

@@ -158,13 +158,22 @@ def options_of(environ: dict[str, Any]) -> TransportOptions:
 
 def _kept_headers(environ: dict[str, Any]) -> str:
     """The request's headers as a session keeps them: ``Name: value`` lines, without the handshake's mechanics."""
-    return "\n".join(
-        [
-            f"{key[5:].title().replace('_', '-')}: {value}"
-            for key, value in environ.items()
-            if key[:5] == "HTTP_" and key not in _NOT_KEPT
-        ]
-    )
+    lines = []
+    for key, value in environ.items():
+        if key[:5] == "HTTP_" and key not in _NOT_KEPT:
+            lines.append(f"{_header_names.get(key) or _header_name(key)}: {value}")
+    return "\n".join(lines)
+
+
+def _header_name(key: str) -> str:
+    name = key[5:].title().replace("_", "-")
+    if len(_header_names) < _MOST_NAMES:
+        _header_names[key] = name
+    return name
+
+
+_header_names: dict[str, str] = {}
+_MOST_NAMES = 1024
 
 
 def _negotiate(

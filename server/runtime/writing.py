@@ -22,7 +22,7 @@ from ..transport_options import TransportOptions
 from .codec import WebSocketCodec
 from .facts import HandshakeFacts, HandshakenSession
 from .flusher import LoopFlusher, allocate_lock
-from .frames import BINARY, CONTINUATION, FIN, MAX_CONTROL_BYTES, TEXT, header
+from .frames import BINARY, CONTINUATION, FIN, MAX_CONTROL_BYTES, SHORT, TEXT, TEXT_HEADERS, header
 from .services import Runtime
 from .state import ConnectionState
 
@@ -105,11 +105,7 @@ class WritingSession(HandshakenSession):
             return True
         if self._outbox is not None:
             self.flush()
-        if len(messages) == 1:
-            data = self._encode(messages[0])
-        else:
-            data = b"".join([self._encode(message) for message in messages])
-        if self._write(data):
+        if self._write(self._encode_all(messages)):
             return True
         if self._drained is None:
             self._drained = [drained]
@@ -123,7 +119,7 @@ class WritingSession(HandshakenSession):
         self._outbox_bytes = 0
         if outbox is None or not self.is_open:
             return
-        self._write(self._encode(outbox[0]) if len(outbox) == 1 else b"".join([self._encode(one) for one in outbox]))
+        self._write(self._encode_all(outbox))
 
     # What BaseWebSocketSession.send_message calls, in any greenlet and any thread.
 
@@ -211,7 +207,7 @@ class WritingSession(HandshakenSession):
 
     def _time_limit_exceeded(self, began: float) -> SessionLimitExceededError:
         status = CloseStatus.SESSION_NOT_RELIABLE.with_cause(EndReason.SEND_TIME_LIMIT)
-        self._runtime.flusher.hand_over(self._cut, status)
+        self.abort(status)  # Now: what the caller does with the error must find it done.
         return SessionLimitExceededError(
             f"Send time {(monotonic() - began) * 1000:.0f} (ms) for session '{self._id}' "
             f"exceeded the allowed limit {self._options.send_time_limit_ms}",
@@ -232,6 +228,19 @@ class WritingSession(HandshakenSession):
             wake()
 
     # The socket.
+
+    def _encode_all(self, messages: Sequence[WebSocketMessage[Any]]) -> bytes:
+        """The frames of *messages* in one piece, with a short way for what nearly all of them are."""
+        if not self._codec.is_plain or self._fragmenting:
+            return b"".join([self._encode(message) for message in messages])
+        pieces = []
+        for message in messages:
+            if message.__class__ is TextMessage and message.is_last and message.payload_length < SHORT:
+                pieces.append(TEXT_HEADERS[message.payload_length])
+                pieces.append(message.as_bytes())
+            else:
+                pieces.append(self._encode(message))
+        return b"".join(pieces)
 
     def _encode(self, message: WebSocketMessage[Any]) -> bytes:
         if isinstance(message, TextMessage):
@@ -316,5 +325,5 @@ class WritingSession(HandshakenSession):
         """The socket is of no more use."""
 
     @abstractmethod
-    def _cut(self, status: CloseStatus) -> None:
-        """End the connection at once, without a word to the peer."""
+    def abort(self, status: CloseStatus) -> None:
+        """Cut the connection without a close frame; the handler is told *status*. From any thread, harmless twice."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...messaging.broker.broadcast import BroadcastMessage
+from ...messaging.broker.contract import Subscription
 from ...messaging.channel import MessageChannel, SubscribableChannel
 from ...messaging.executor import ScheduledTask, TaskScheduler
 from ...messaging.message import Message
@@ -35,11 +36,18 @@ TIME_TO_FIRST_MESSAGE_MS = 60_000
 class _Holder:
     """A session, wrapped for sending, with its protocol handler."""
 
-    __slots__ = ("deliver", "handler", "heard", "kind", "opened_ms", "receive", "session")
+    __slots__ = ("deliver", "endpoint", "handler", "heard", "kind", "opened_ms", "receive", "session")
 
     def __init__(
-        self, session: ConcurrentWebSocketSessionDecorator, handler: SubProtocolHandler, kind: str, opened_ms: float
+        self,
+        endpoint: SubProtocolWebSocketHandler,
+        session: ConcurrentWebSocketSessionDecorator,
+        handler: SubProtocolHandler,
+        kind: str,
+        opened_ms: float,
     ) -> None:
+        self.endpoint: SubProtocolWebSocketHandler | None = endpoint
+        """Whose session this is; None once it has ended."""
         self.session = session
         self.handler = handler
         self.receive = handler.handle_message_from_client
@@ -176,7 +184,7 @@ class SubProtocolWebSocketHandler:
             )
 
     def stop(self) -> None:
-        """Unsubscribe, then close every session with 1001. Twice does nothing."""
+        """Unsubscribe, then close every session with 1001 and end it while brokers still listen; twice does nothing."""
         if not self._running:
             return
         self._running = False
@@ -184,11 +192,13 @@ class SubProtocolWebSocketHandler:
         if self._check is not None:
             self._check.cancel()
             self._check = None
-        for holder in list(self._sessions.values()):
+        status = CloseStatus.GOING_AWAY.with_cause(EndReason.SERVER_STOPPED)
+        for session_id, holder in list(self._sessions.items()):
             try:
-                holder.session.close(CloseStatus.GOING_AWAY.with_cause(EndReason.SERVER_STOPPED))
+                holder.session.close(status)
             except Exception as error:  # the others must be told too
-                logger.warning("Failed to close session %s: %s", holder.session.id, error)
+                logger.warning("Failed to close session %s: %s", session_id, error)
+            self._clear(session_id, status)
 
     def close_session(self, session_id: str, status: CloseStatus = CloseStatus.NORMAL) -> bool:
         """Close one session from our side; False when there is none of this id. From any thread."""
@@ -212,7 +222,8 @@ class SubProtocolWebSocketHandler:
             limit_callback=self._limit_exceeded,
         )
         kind = getattr(WebSocketSessionDecorator.unwrap(session), "transport_kind", "web_socket")
-        holder = _Holder(concurrent, handler, kind, self.task_scheduler.now_ms() if self.task_scheduler else 0)
+        opened_ms = self.task_scheduler.now_ms() if self.task_scheduler else 0
+        holder = _Holder(self, concurrent, handler, kind, opened_ms)
         self._sessions[session.id] = self._unheard[session.id] = holder
         self.stats.opened(kind)
         handler.after_session_started(concurrent, self.client_inbound_channel)
@@ -237,6 +248,7 @@ class SubProtocolWebSocketHandler:
         holder = self._sessions.pop(session_id, None)
         if holder is None:
             return
+        holder.endpoint = None
         self._unheard.pop(session_id, None)
         self.stats.closed(holder.kind, status)
         holder.handler.after_session_ended(holder.session, status, self.client_inbound_channel)
@@ -245,23 +257,37 @@ class SubProtocolWebSocketHandler:
 
     def handle_outbound(self, message: Message[Any]) -> None:
         """Give a message of the outbound channel to its session."""
-        if message.__class__ is BroadcastMessage:  # do not make its headers only to read one of them
-            session_id: str | None = message.subscription.session_id
+        if message.__class__ is BroadcastMessage:
+            holder: _Holder | None = message.subscription.target
+            if holder is None or holder.endpoint is not self:
+                holder = self._target_of(message.subscription)
         else:
-            session_id = self._session_id(message)
-        holder = self._sessions.get(session_id) if session_id is not None else None
+            holder = self._holder_for(message)
         if holder is None:
-            if session_id is None:
-                logger.error("Could not find session id in %s", message)
-            else:
-                logger.debug("No session %s for outbound message", session_id)
             return
         try:
             holder.deliver(holder.session, message)
         except SessionLimitExceededError as error:
             self._limit_exceeded(holder.session, error)
         except Exception:  # one client's trouble must not reach the sender
-            logger.debug("Failed to send to session %s", session_id, exc_info=True)
+            logger.debug("Failed to send to session %s", holder.session.id, exc_info=True)
+
+    def _target_of(self, subscription: Subscription) -> _Holder | None:
+        """Looked up once for each subscription, without making the headers of a broadcast only to read one of them."""
+        holder = subscription.target = self._sessions.get(subscription.session_id)
+        if holder is None:
+            logger.debug("No session %s for outbound message", subscription.session_id)
+        return holder
+
+    def _holder_for(self, message: Message[Any]) -> _Holder | None:
+        session_id = self._session_id(message)
+        if session_id is None:
+            logger.error("Could not find session id in %s", message)
+            return None
+        holder = self._sessions.get(session_id)
+        if holder is None:
+            logger.debug("No session %s for outbound message", session_id)
+        return holder
 
     def _session_id(self, message: Message[Any]) -> str | None:
         for handler in self._handlers:

@@ -6,25 +6,21 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...messaging.broker.broadcast import Broadcast, BroadcastMessage
+from ...messaging.broker.broadcast import BroadcastMessage
 from ...messaging.events import ApplicationEvents, SessionConnectedEvent
 from ...messaging.message import Message
-from ...messaging.mime import APPLICATION_OCTET_STREAM, MimeType
 from ...messaging.native_headers import first_native_header
 from ...messaging.simp.accessor import (
     CONNECT_MESSAGE,
     DISCONNECT_MESSAGE,
     HEARTBEAT,
-    ORIGINAL_DESTINATION,
-    SimpMessageHeaderAccessor,
 )
 from ...messaging.simp.attributes import bind, unbind
 from ...messaging.simp.ordered import next_message_task
 from ...messaging.simp.types import Principal, SimpMessageType
 from ...messaging.stomp.command import StompCommand
 from ...messaging.stomp.encoder import StompEncoder
-from ...messaging.stomp.frame import encode_header
-from ...messaging.stomp.headers import StompHeaderAccessor, next_message_number
+from ...messaging.stomp.headers import StompHeaderAccessor
 from ..close import CloseStatus, EndReason
 from ..concurrent import ConcurrentWebSocketSessionDecorator, MessageCallback
 from ..decorators import WebSocketSessionDecorator
@@ -32,6 +28,7 @@ from ..exceptions import SessionLimitExceededError
 from ..message import BinaryMessage, TextMessage, WebSocketMessage
 from ..session import WebSocketSession
 from .error_handler import StompSubProtocolErrorHandler
+from .shared_frame import SharedFrame, is_binary, with_original_destination
 from .stats import StompStats
 from .stomp_session import StompSession
 
@@ -39,27 +36,6 @@ logger = logging.getLogger(__name__)
 
 SUPPORTED_VERSIONS = ("1.2", "1.1", "1.0")
 """The best first."""
-
-
-class _Shared:
-    """The bytes of a broadcast that all its recipients share: those before and those after the recipient's own
-    headers.
-    """
-
-    __slots__ = ("head", "kind", "tail")
-
-    def __init__(self, broadcast: Broadcast) -> None:
-        accessor = StompHeaderAccessor(
-            Message(broadcast.payload, SimpMessageHeaderAccessor(broadcast.headers).message_headers)
-        )
-        accessor.update_stomp_command_as_server_message()
-        _restore_destination(accessor)
-        accessor.remove_native_header("message-id")
-        frame = StompEncoder().encode_parts(accessor.to_map(), broadcast.payload)
-        cut = frame.index(b"\ncontent-length:") + 1
-        self.head = frame[:cut]
-        self.tail = b"\n" + frame[cut:]
-        self.kind = BinaryMessage if _is_binary(broadcast.payload, accessor.content_type) else TextMessage
 
 
 class StompOutbound:
@@ -82,44 +58,42 @@ class StompOutbound:
         """Send one message. Raises SessionLimitExceededError; any other failure to send closes the session with
         1002.
         """
-        if message.__class__ is BroadcastMessage and message.is_untouched:
-            self._send_shared(session, message)
+        if message.__class__ is not BroadcastMessage or not (message._headers is None or message.is_untouched):
+            self._send_other(session, message)
             return
-        payload = message.payload
-        if not isinstance(payload, bytes):
-            logger.error("Expected byte[] payload in session %s. Ignoring %s.", session.id, type(payload).__name__)
-            return
-        self._send_converted(session, message)
-
-    def _send_shared(self, session: WebSocketSession, message: BroadcastMessage) -> None:
-        """What nobody touched: the shared bytes with the recipient's two headers between them."""
-        broadcast, subscription = message.broadcast, message.subscription
-        shared: _Shared | None = broadcast.encoding
+        # What nobody touched: the shared bytes with the recipient's two headers between them.
+        shared: SharedFrame | None = message.broadcast.encoding
         if shared is None:
-            if not isinstance(broadcast.payload, bytes):
-                logger.error("Expected byte[] payload. Ignoring %s.", type(broadcast.payload).__name__)
+            shared = self._share(message)
+            if shared is None:
                 return
-            shared = broadcast.encoding = _Shared(broadcast)
-        own = subscription.encoding
-        if own is None:
-            own = subscription.encoding = (
-                encode_header("subscription", subscription.id)
-                + b"message-id:"
-                + subscription.session_id.encode()
-                + b"-"
-            )
-        frame = b"%b%b%d%b" % (shared.head, own, next_message_number(), shared.tail)
-        kind = shared.kind
-        if kind is BinaryMessage and _is_sockjs(session):
-            kind = TextMessage
+        frame = shared.for_subscription(message.subscription)
         try:
-            session.send_message(kind(frame))
+            if shared.kind is TextMessage or _is_sockjs(session):
+                session.send_message(TextMessage(frame))
+            else:
+                session.send_message(BinaryMessage(frame))
         except SessionLimitExceededError:
             raise
         except Exception as error:
             self._send_failed(session, error)
 
+    def _share(self, message: BroadcastMessage) -> SharedFrame | None:
+        broadcast = message.broadcast
+        if not isinstance(broadcast.payload, bytes):
+            logger.error("Expected byte[] payload. Ignoring %s.", type(broadcast.payload).__name__)
+            return None
+        shared = broadcast.encoding = SharedFrame(broadcast)
+        return shared
+
     # -- everything else
+
+    def _send_other(self, session: WebSocketSession, message: Message[Any]) -> None:
+        payload = message.payload
+        if not isinstance(payload, bytes):
+            logger.error("Expected byte[] payload in session %s. Ignoring %s.", session.id, type(payload).__name__)
+            return
+        self._send_converted(session, message)
 
     def _send_converted(self, session: WebSocketSession, message: Message[bytes]) -> None:
         accessor: StompHeaderAccessor | None = StompHeaderAccessor.get_accessor(message)
@@ -131,7 +105,7 @@ class StompOutbound:
         if command is StompCommand.MESSAGE:
             if accessor.subscription_id is None:
                 logger.warning('No STOMP "subscription" header in %s', accessor.short_log_message(message.payload))
-            accessor = _with_original_destination(accessor, message)
+            accessor = with_original_destination(accessor, message)
         elif command is StompCommand.CONNECTED:
             accessor = self._connected(session, message, accessor)
         elif command is StompCommand.ERROR:
@@ -232,7 +206,7 @@ class StompOutbound:
         payload = message.payload
         try:
             frame = self._encoder.encode_parts(accessor.to_map(), payload)
-            binary = _is_binary(payload, accessor.content_type) and not _is_sockjs(session)
+            binary = is_binary(payload, accessor.content_type) and not _is_sockjs(session)
             own = BinaryMessage(frame) if binary else TextMessage(frame)
             released = next_message_task(message)
             if released is not None and isinstance(session, ConcurrentWebSocketSessionDecorator):
@@ -277,33 +251,3 @@ def _negotiate(connect: StompHeaderAccessor) -> str | None:
     if not accepted:  # STOMP 1.0 has no such header
         return "1.0"
     return next((version for version in SUPPORTED_VERSIONS if version in accepted), None)
-
-
-def _with_original_destination(accessor: StompHeaderAccessor, message: Message[bytes]) -> StompHeaderAccessor:
-    """The destination that the client subscribed with, where it was rewritten on the way."""
-    if accessor.contains_native_header(ORIGINAL_DESTINATION):
-        if not accessor.is_mutable:
-            accessor = StompHeaderAccessor.wrap(message)
-        _restore_destination(accessor)
-    return accessor
-
-
-def _restore_destination(accessor: StompHeaderAccessor) -> None:
-    original = accessor.remove_native_header(ORIGINAL_DESTINATION)
-    if original:
-        accessor.destination = original[0]
-
-
-def _is_binary(payload: bytes, content_type: MimeType | None) -> bool:
-    if not payload:
-        return False
-    if content_type is not None and APPLICATION_OCTET_STREAM.is_compatible_with(content_type):
-        return True
-    if payload.isascii():
-        return False
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        # Differs from Spring: in a text frame these bytes would make every recipient's browser fail the connection.
-        return True
-    return False

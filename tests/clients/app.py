@@ -1,6 +1,6 @@
 """What the tests with real clients connect to: ``python -m wellhead.server app:app`` in this folder.
 
-``/ws`` is STOMP with heart-beats of a second, ``/raw`` echoes, ``/clients/...`` are the files of this folder for browsers.
+``/ws`` is STOMP with heart-beats of a second, ``/raw`` echoes, ``/clients/`` has the files of this folder for browsers.
 """
 
 from __future__ import annotations

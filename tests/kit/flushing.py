@@ -9,7 +9,6 @@ from typing import Any
 
 from kit.scheduling import ManualTask, ManualTaskScheduler
 from kit.sessions import FakeWebSocketSession
-
 from wellhead.server.flush import Flushable
 from wellhead.server.message import WebSocketMessage
 

@@ -1,7 +1,7 @@
 """A real server in a test, and a client of bare sockets to speak to it.
 
-``running_server`` works in every mode: where nothing is patched the server has a native thread with a hub of its own, so
-that the test may block; where gevent has patched it shares the test's hub, and the test blocks its greenlet alone.
+``running_server`` works in every mode: where nothing is patched the server has a native thread with a hub of its own,
+so that the test may block; where gevent has patched it shares the test's hub, and the test blocks its greenlet alone.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ class Gate:
     def wait(self) -> None:
         """In a greenlet of the server."""
         from gevent.event import Event
+
         from wellhead.server.runtime.flusher import LoopFlusher
 
         event = Event()
@@ -252,18 +253,17 @@ class RawClient:
     ) -> None:
         """*first_bytes* go into the same write as the handshake; with handshake=False nothing is sent."""
         self.socket = socket.socket()
-        if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(timeout)
-        self.socket.connect(("127.0.0.1", port))
-        if tls_context is not None:
-            self.socket = tls_context.wrap_socket(self.socket, server_hostname="localhost")
         self.buffer = b""
         self.response = b""
-        if handshake:
-            self.socket.sendall(handshake_request(port, path, headers) + first_bytes)
-            self.response = self.receive_head()
-            assert self.status == 101, self.response
+        try:
+            self._connect(port, timeout, receive_buffer, tls_context)
+            if handshake:
+                self.socket.sendall(handshake_request(port, path, headers) + first_bytes)
+                self.response = self.receive_head()
+                assert self.status == 101, self.response
+        except BaseException:
+            self.socket.close()
+            raise
 
     def __enter__(self) -> RawClient:
         return self
@@ -369,6 +369,14 @@ class RawClient:
         """Vanish with an RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
+
+    def _connect(self, port: int, timeout: float, receive_buffer: int | None, tls_context: Any) -> None:
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(timeout)
+        self.socket.connect(("127.0.0.1", port))
+        if tls_context is not None:
+            self.socket = tls_context.wrap_socket(self.socket, server_hostname="localhost")
 
     def _read_more(self) -> None:
         try:

@@ -1,9 +1,9 @@
 """STOMP without sockets: clients that speak frames to a started application through fake sessions.
 
-    with StompServer(WellheadApp(None, Config(), controllers=[Chat()])) as server:
-        client = server.connected()
-        client.send("SUBSCRIBE", id="0", destination="/topic/a")
-        assert client.received() == [...]
+with StompServer(WellheadApp(None, Config(), controllers=[Chat()])) as server:
+    client = server.connected()
+    client.send("SUBSCRIBE", id="0", destination="/topic/a")
+    assert client.received() == [...]
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import Any, Self
 from kit.channels import HeldExecutor
 from kit.flushing import FakeNonBlockingSession, ManualFlusher
 from kit.scheduling import ManualTaskScheduler
-
 from wellhead.messaging.stomp.frame import FrameParser, Heartbeat, StompFrame, encode_frame
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.config.app import WellheadApp
 from wellhead.server.decorators import decorate
 from wellhead.server.message import BinaryMessage, TextMessage
+
+VANISHED = CloseStatus.NO_CLOSE_FRAME.with_cause(EndReason.CLIENT_VANISHED)
 
 
 class HeldPool(HeldExecutor):
@@ -155,7 +156,7 @@ class StompClient:
         self._settle()
         return self.session.closed_with[0] if self.session.closed_with else None
 
-    def leave(self, status: CloseStatus = CloseStatus.NO_CLOSE_FRAME.with_cause(EndReason.CLIENT_VANISHED)) -> None:
+    def leave(self, status: CloseStatus = VANISHED) -> None:
         """End the session from the client's side."""
         self.session.vanish()
         self._end(status)

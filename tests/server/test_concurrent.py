@@ -182,6 +182,24 @@ def test_the_strategy_drop_discards_the_oldest_until_the_rest_fits(held, caplog)
     assert blocked.session.sent_payloads == ["first", "c" * 51]
 
 
+@pytest.mark.spec("CDS-02")
+@pytest.mark.parametrize(("size", "kept"), [(99, 2), (100, 2), (101, 1)])
+def test_the_strategy_drop_at_the_limit(held, size, kept):
+    blocked = held(overflow_strategy=OverflowStrategy.DROP)
+    blocked.decorator.send_message(TextMessage("a" * 50))
+    blocked.decorator.send_message(TextMessage("b" * (size - 50)))
+    blocked.release()
+    assert len(blocked.session.sent) == 1 + kept
+
+
+@pytest.mark.spec("CDS-02")
+def test_the_strategy_drop_keeps_what_fits_exactly(held):
+    blocked = held(overflow_strategy=OverflowStrategy.DROP)
+    for text in ("a" * 50, "b" * 50, "c" * 50):
+        blocked.decorator.send_message(TextMessage(text))
+    assert blocked.decorator.buffer_size == 100
+
+
 # -- closing
 
 

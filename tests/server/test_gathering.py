@@ -92,7 +92,9 @@ def test_what_comes_while_the_peer_does_not_read_goes_out_when_it_does(session):
 def test_the_callback_runs_after_queueing_and_before_writing(session):
     decorator = gathering(session)
     seen = []
-    decorator.message_callback = lambda message: seen.append((message.payload, decorator.buffer_size, len(session.sent)))
+    decorator.message_callback = lambda message: seen.append(
+        (message.payload, decorator.buffer_size, len(session.sent))
+    )
     decorator.send_message(TextMessage("ab"))
     session.flusher.turn()
     assert seen == [("ab", 2, 0)]
@@ -214,12 +216,14 @@ def test_the_strategy_drop_at_the_limit(session, size, kept):
 
 
 @pytest.mark.spec("CDS-02")
-def test_a_foreign_thread_drops_on_the_loop(session):
+def test_a_foreign_thread_drops_on_the_loop(session, caplog):
+    caplog.set_level(logging.DEBUG)
     decorator = blocked(session, overflow_strategy=OverflowStrategy.DROP)
     thread = threading.Thread(target=lambda: [decorator.send_message(TextMessage("y" * 60)) for _ in range(10)])
     thread.start()
     session.flusher.turn_until_ended(thread)
     assert decorator.buffer_size == 60
+    assert {record.thread for record in caplog.records if "Dropped" in record.message} == {threading.get_ident()}
 
 
 # -- the time limit

@@ -2,10 +2,10 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const storage = window.localStorage;
 
-$("name").value = storage.getItem("chat.name") || "";
-$("room").value = decodeURIComponent(location.hash.slice(1)) || "lobby";
+// Each tab keeps its own name; a new one begins with the last that was used.
+$("name").value = sessionStorage.getItem("chat.name") || localStorage.getItem("chat.name") || "";
+$("room").value = roomOfAddress();
 
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 const client = new StompJs.Client({
@@ -16,9 +16,9 @@ const client = new StompJs.Client({
 });
 let subscriptions = [];
 
-function show(state, text = state) {
+function show(state) {
   $("state").dataset.state = state;
-  $("state").textContent = text;
+  $("state").textContent = state;
   const ready = state === "connected";
   $("text").disabled = !ready;
   document.querySelector("#say button").disabled = !ready;
@@ -44,32 +44,56 @@ function add(said) {
   $("empty").hidden = true;
 }
 
-const roomPath = () => encodeURIComponent($("room").value.trim());
+function clear() {
+  $("lines").replaceChildren();
+  $("empty").hidden = false;
+}
+
+function roomOfAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1)) || "lobby";
+  } catch {
+    return "lobby";
+  }
+}
+
+// A star would make a pattern of the destination.
+const roomPath = () => encodeURIComponent($("room").value.trim()).replaceAll("*", "%2A");
 
 function enter() {
   subscriptions.forEach((subscription) => subscription.unsubscribe());
-  $("lines").replaceChildren();
-  $("empty").hidden = false;
+  clear();
+  complain("");
   const room = roomPath();
   location.hash = room;
-  // The history first: it comes once, as the answer to this subscription.
-  const history = client.subscribe(`/app/room/${room}`, (frame) => JSON.parse(frame.body).forEach(add));
+  // The news first: what is said before the history comes is in the history, too.
   const news = client.subscribe(`/topic/room/${room}`, (frame) => add(JSON.parse(frame.body)));
-  subscriptions = [history, news];
+  // The history comes once, as the answer to this subscription.
+  const history = client.subscribe(`/app/room/${room}`, (frame) => {
+    clear();
+    JSON.parse(frame.body).forEach(add);
+  });
+  subscriptions = [news, history];
 }
 
 client.onConnect = () => {
   show("connected");
-  complain("");
   subscriptions = [];
   client.subscribe("/user/queue/errors", (frame) => complain(JSON.parse(frame.body).message));
   enter();
 };
 client.onStompError = (frame) => complain(frame.headers.message);
-client.onWebSocketClose = () => show("disconnected", client.active ? "reconnecting" : "disconnected");
+client.onWebSocketClose = () => show(client.active ? "reconnecting" : "disconnected");
 
 $("room").addEventListener("change", () => client.connected && $("room").reportValidity() && enter());
-$("name").addEventListener("change", () => storage.setItem("chat.name", $("name").value.trim()));
+$("name").addEventListener("change", () => {
+  for (const storage of [sessionStorage, localStorage]) storage.setItem("chat.name", $("name").value.trim());
+});
+window.addEventListener("hashchange", () => {
+  if (roomOfAddress() === $("room").value.trim()) return;
+  $("room").value = roomOfAddress();
+  if (client.connected) enter();
+});
 $("settings").addEventListener("submit", (event) => event.preventDefault());
 $("say").addEventListener("submit", (event) => {
   event.preventDefault();

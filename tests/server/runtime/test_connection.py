@@ -619,5 +619,3 @@ def wait_until(running: RunningServer, condition: Callable[[], bool]) -> bool:
         return False
 
     return bool(running.call(wait))
-
-

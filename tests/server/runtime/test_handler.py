@@ -8,7 +8,15 @@ from typing import Any
 
 import flask
 import pytest
-from kit.serving import RawClient, RecordingHandler, RunningServer, echo, handshake_request, running_server, websocket_app
+from kit.serving import (
+    RawClient,
+    RecordingHandler,
+    RunningServer,
+    echo,
+    handshake_request,
+    running_server,
+    websocket_app,
+)
 
 
 def body_echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:

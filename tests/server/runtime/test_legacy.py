@@ -180,5 +180,3 @@ def test_an_application_that_fails_ends_its_connection() -> None:
         assert client.receive_close()[0] == 1011
 
     serve(use, talk)
-
-

@@ -46,8 +46,11 @@ def test_calls_come_in_the_order_of_their_times(timers: LoopTimers) -> None:
 
 
 @pytest.mark.spec("LIFE-02")
-def test_calls_of_the_same_time_come_in_the_order_of_asking(timers: LoopTimers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wellhead.server.runtime.timers.monotonic", lambda now=monotonic(): now)
+def test_calls_of_the_same_time_come_in_the_order_of_asking(
+    timers: LoopTimers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = monotonic()
+    monkeypatch.setattr("wellhead.server.runtime.timers.monotonic", lambda: now)
     log: list[int] = []
     for number in range(5):
         timers.call_later(lambda number=number: log.append(number), 0)  # type: ignore[misc]  # bound now

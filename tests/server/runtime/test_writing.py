@@ -412,5 +412,3 @@ def test_nothing_is_sent_after_the_close() -> None:
         client.close_socket()
 
     serve(talk)
-
-

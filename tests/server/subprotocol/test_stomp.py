@@ -206,7 +206,9 @@ def test_what_is_no_stomp_gets_an_error(caplog):
 
 
 @pytest.mark.spec("SPH-02")
-@pytest.mark.parametrize("data", [b"SEND\na\\x:b\n\n\0", b"SEND\ncontent-length:1\n\nabc\0", b"SUBSCRIBE\nid:0\n\nbody\0"])
+@pytest.mark.parametrize(
+    "data", [b"SEND\na\\x:b\n\n\0", b"SEND\ncontent-length:1\n\nabc\0", b"SUBSCRIBE\nid:0\n\nbody\0"]
+)
 def test_bad_frames_get_an_error_and_what_came_before_was_handled(data):
     line = Line()
     line.receive(CONNECT + SEND + data)
@@ -311,7 +313,11 @@ def test_a_veto_of_connect_ends_the_session():
 @pytest.mark.spec("SPH-02", "SPH-05", "EVT-01", "LOG-01")
 @pytest.mark.parametrize(
     ("command", "level"),
-    [(StompCommand.CONNECT, logging.DEBUG), (StompCommand.SUBSCRIBE, logging.DEBUG), (StompCommand.SEND, logging.ERROR)],
+    [
+        (StompCommand.CONNECT, logging.DEBUG),
+        (StompCommand.SUBSCRIBE, logging.DEBUG),
+        (StompCommand.SEND, logging.ERROR),
+    ],
 )
 def test_an_error_of_an_interceptor_reaches_the_client(command, level, caplog):
     line = Line()
@@ -385,9 +391,7 @@ def set_user(user):
 def test_a_user_named_on_connect_is_that_of_the_session():
     line = Line(FakeWebSocketSession("s1", principal=JOE))
     ann = UserPrincipal("ann")
-    line.channel.set_interceptors(
-        [Hook(StompCommand.CONNECT, set_user(ann)), ImmutableMessageChannelInterceptor()]
-    )
+    line.channel.set_interceptors([Hook(StompCommand.CONNECT, set_user(ann)), ImmutableMessageChannelInterceptor()])
     line.receive(CONNECT, SEND, SUBSCRIBE)
     assert [message.headers[USER] for message in line.channel.messages] == [ann, ann, ann]
     assert [event.user for event in line.heard] == [ann, ann]
@@ -401,9 +405,7 @@ def test_a_user_named_on_connect_is_that_of_the_session():
 @pytest.mark.spec("SPH-03")
 def test_no_user_on_connect_leaves_the_websocket_s():
     line = Line(FakeWebSocketSession("s1", principal=JOE))
-    line.channel.set_interceptors(
-        [Hook(StompCommand.CONNECT, set_user(None)), ImmutableMessageChannelInterceptor()]
-    )
+    line.channel.set_interceptors([Hook(StompCommand.CONNECT, set_user(None)), ImmutableMessageChannelInterceptor()])
     line.receive(CONNECT, SEND)
     assert line.channel.last.headers[USER] is JOE
 
@@ -426,9 +428,7 @@ def test_a_user_whose_connect_was_refused_is_forgotten():
         set_user(JOE)(message)
         raise MessagingError("no")
 
-    line.channel.set_interceptors(
-        [Hook(StompCommand.CONNECT, name_and_refuse), ImmutableMessageChannelInterceptor()]
-    )
+    line.channel.set_interceptors([Hook(StompCommand.CONNECT, name_and_refuse), ImmutableMessageChannelInterceptor()])
     line.receive(CONNECT)
     assert line.handler.session_ids_of("joe") == []
 

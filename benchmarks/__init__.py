@@ -1,0 +1,1 @@
+"""What wellhead costs, measured: ``python -m benchmarks``. See README.md."""

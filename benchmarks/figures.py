@@ -1,0 +1,174 @@
+"""Figures: what a measurement hands back, how runs are interleaved, and the table that people read."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .client import Run
+from .processes import Contender, Server, running
+
+T = TypeVar("T")
+Values = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table."""
+
+    measurement: str
+    case: str
+    server: str
+    quantity: str
+    """What the value is, with its unit."""
+    value: float
+    """The median of the repetitions."""
+    spread: tuple[float, float]
+    """The least and the greatest of them."""
+    ratio: float | None = None
+    """To what it was interleaved with, in the same run: the floor, unless the quantity says something else."""
+    limit: float | None = None
+    """What the value should not exceed, or the ratio if there is one."""
+    bad: int = 0
+    """Messages lost, doubled or out of order, errors, lost connections."""
+    problem: str = ""
+    """The first of these in words, when it is known."""
+    details: dict[str, float] = field(default_factory=dict)
+    """Medians of what else was measured."""
+
+    @property
+    def exceeded(self) -> bool:
+        judged = self.value if self.ratio is None else self.ratio
+        return self.limit is not None and judged > self.limit
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"exceeded": self.exceeded}
+
+    def line(self) -> str:
+        """For a terminal."""
+        parts = [f"{self.measurement:10} {self.case:38} {self.server:15} {number(self.value):>9} {self.quantity}"]
+        if self.ratio is not None:
+            parts.append(f"ratio {self.ratio:.2f}")
+        if self.limit is not None:
+            parts.append(f"{'OVER the limit' if self.exceeded else 'limit'} {number(self.limit)}")
+        if self.bad:
+            parts.append(f"BAD {self.bad} {self.problem}")
+        return "  ".join(parts)
+
+    def row(self) -> str:
+        """Of the Markdown table."""
+        limit = "" if self.limit is None else number(self.limit) + (" (over)" if self.exceeded else "")
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        value = number(self.value) + (f", {self.bad} bad" if self.bad else "")
+        return f"| {self.measurement} | {self.case} | {self.server} | {self.quantity} | {value} | {ratio} | {limit} |"
+
+
+@dataclass
+class Sample:
+    """What one run gave."""
+
+    values: Values
+    bad: int = 0
+    problem: str = ""
+
+    @classmethod
+    def of(cls, run: Run, values: Values) -> Sample:
+        return cls(values, run.bad, run.problem)
+
+
+class Samples:
+    """The samples of one contender."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self.samples = samples
+
+    def median(self, key: str) -> float:
+        return statistics.median(sample.values[key] for sample in self.samples)
+
+    def figure(
+        self,
+        key: str,
+        measurement: str,
+        case: str,
+        server: str,
+        quantity: str,
+        *,
+        floor: Samples | None = None,
+        limit: float | None = None,
+    ) -> Figure:
+        """The figure of the value *key*, with a ratio to that of *floor* when there is one and it is not zero."""
+        values = [sample.values[key] for sample in self.samples]
+        base = floor.median(key) if floor else 0.0
+        return Figure(
+            measurement,
+            case,
+            server,
+            quantity,
+            rounded(self.median(key)),
+            (rounded(min(values)), rounded(max(values))),
+            rounded(self.median(key) / base) if base else None,
+            limit,
+            sum(sample.bad for sample in self.samples),
+            next((sample.problem for sample in self.samples if sample.bad and sample.problem), ""),
+            {each: rounded(self.median(each)) for each in self.samples[0].values if each != key},
+        )
+
+
+def interleaved(keys: Iterable[T], reps: int, measure: Callable[[T], Sample]) -> dict[T, Samples]:
+    """Measure each of *keys* in turn, A B C A B C, so that a machine that changes its mood changes it for all."""
+    keys = list(keys)
+    samples: dict[T, list[Sample]] = {key: [] for key in keys}
+    for _ in range(reps):
+        for key in keys:
+            samples[key].append(measure(key))
+    return {key: Samples(found) for key, found in samples.items()}
+
+
+def against(contenders: Iterable[Contender], reps: int, measure: Callable[[Server], Sample]) -> dict[str, Samples]:
+    """`interleaved` over servers, each started anew for each run; by name."""
+
+    def start_and_measure(contender: Contender) -> Sample:
+        with running(contender) as server:
+            return measure(server)
+
+    found = interleaved(contenders, reps, start_and_measure)
+    return {contender.name: samples for contender, samples in found.items()}
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def number(value: float) -> str:
+    """Three digits that matter, no exponent."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def table(figures: Sequence[Figure], command: str) -> str:
+    """The Markdown table of *figures* with when, where and how they were measured."""
+    head = f"{date.today().isoformat()}, {machine()}, `{command}`."
+    columns = ("what", "case", "server", "quantity", "median", "ratio", "limit")
+    rows = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns), *(figure.row() for figure in figures)]
+    return "\n".join((head, "", *rows)) + "\n"
+
+
+def machine() -> str:
+    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    memory = next((int(line.split()[1]) / 2**20 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    cpu = f"{len(os.sched_getaffinity(0))} x {names[0] if names else platform.machine()}"
+    return f"{cpu}, {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def _lines(path: str) -> Iterator[str]:
+    try:
+        yield from Path(path).read_text().splitlines()
+    except OSError:
+        return  # Not every system tells.

@@ -1,0 +1,512 @@
+"""A session over HTTP: it lives on while requests come and go (SJS-07 to SJS-11, SJS-13, SJS-14).
+
+Station: between the handler and the one response that brings messages to the client at the moment, if there is one. What is sent
+waits in the cache for it. The session owns order, cache, heart-beat and state; the response only moves bytes.
+
+Everything that writes happens on the loop's thread where the host has a loop; elsewhere, and for what other threads send, there is
+the session's lock. It is held over writes, which never block.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ..close import CloseStatus, EndReason
+from ..decorators import TRACE
+from ..flush import Flusher
+from ..handlers import WebSocketHandler
+from ..message import TextMessage, WebSocketMessage
+from .exceptions import SockJsMessageDeliveryError
+from .frame import OPEN, close_frame
+from .mailbox import Mailbox
+from .options import SockJsOptions
+from .session import GO_AWAY, SessionFacts, SessionState, SockJsSession, frame_of
+from .stream import HttpStream, HttpStreamHost
+from .timers import SockJsTimers
+from .transport import Framing, ReceivingTransport, RequestError
+
+logger = logging.getLogger(__name__)
+vanished_logger = logging.getLogger("wellhead.server.sockjs.disconnected_client")
+"""Clients that vanished: one line each at DEBUG, with the stack at TRACE."""
+
+_ANOTHER = close_frame(2010, "Another connection still open")
+_LOOP_TIMEOUT_MS = 10_000
+_VANISHED = CloseStatus.NO_CLOSE_FRAME.with_cause(EndReason.CLIENT_VANISHED)
+_EXPIRED = GO_AWAY.with_cause(EndReason.CLIENT_VANISHED)
+
+_NEW, _OPEN, _CLOSED = SessionState.NEW, SessionState.OPEN, SessionState.CLOSED
+
+
+class Removal(Protocol):
+    """The session table's side."""
+
+    def __call__(self, session: HttpSockJsSession) -> None:
+        """The session can be reached no more. Called once."""
+        ...
+
+
+class _Nobody:
+    """Listens to responses that never belong to the session."""
+
+    def stream_closed(self, error: Exception) -> None: ...
+    def stream_drained(self) -> None: ...
+    def stream_stopping(self, status: CloseStatus) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
+class HttpSockJsSession(SockJsSession):
+    """A session over HTTP on a server without a loop; also implements ``StreamListener``."""
+
+    __slots__ = (
+        "_cache",
+        "_closing_frame",
+        "_error",
+        "_execute",
+        "_framing",
+        "_inactive_since_ms",
+        "_last_received_ms",
+        "_lock",
+        "_mailbox",
+        "_removal",
+        "_response_bytes",
+        "_stream",
+        "key",
+        "transport",
+        "transport_kind",
+    )
+
+    def __init__(
+        self,
+        session_id: str,
+        facts: SessionFacts,
+        handler: WebSocketHandler,
+        options: SockJsOptions,
+        timers: SockJsTimers,
+        *,
+        key: str,
+        transport: ReceivingTransport,
+        host: HttpStreamHost,
+        removal: Removal,
+    ) -> None:
+        """*key*: the session's segment of the URL, which is its id unless that was taken."""
+        SockJsSession.__init__(self, session_id, facts, handler, options, timers)
+        self.key = key
+        self.transport = transport.name
+        self.transport_kind = transport.kind
+        self._execute = host.execute
+        self._removal: Removal | None = removal
+        self._lock = threading.Lock()
+        """Guards cache, state and which response is the present one."""
+        self._mailbox = Mailbox()
+        self._cache: list[str] = []
+        self._stream: HttpStream | None = None
+        self._framing: Framing | None = None
+        self._response_bytes = 0
+        self._closing_frame = b""
+        self._error: Exception | None = None
+        self._inactive_since_ms = self._last_received_ms = timers.now_ms()
+
+    # -- what is known of it
+
+    @property
+    def text_message_size_limit(self) -> int:
+        """-1: the size of request bodies is limited instead; setting changes nothing."""
+        return -1
+
+    @text_message_size_limit.setter
+    def text_message_size_limit(self, limit: int) -> None:
+        logger.debug("Session %s: HTTP has no limit of messages to set", self._id)
+
+    @property
+    def binary_message_size_limit(self) -> int:
+        return -1
+
+    @binary_message_size_limit.setter
+    def binary_message_size_limit(self, limit: int) -> None:
+        logger.debug("Session %s: HTTP has no limit of messages to set", self._id)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is a response to write to."""
+        return self._stream is not None
+
+    @property
+    def cached_messages(self) -> int:
+        """Messages that wait for a response."""
+        return len(self._cache)
+
+    def idle_ms(self) -> float:
+        return self._timers.now_ms() - self._last_received_ms
+
+    # -- requests that bring messages to the client
+
+    def handle_request(self, stream: HttpStream, framing: Framing, headers: Sequence[tuple[str, str]]) -> None:
+        """Answer a request by the session's transport: at once, or when there is something to say."""
+        self._last_received_ms = self._timers.now_ms()
+        with self._lock:
+            before = self._state
+            if before is _CLOSED or self._stream is not None:
+                self._answer_only(stream, framing, headers)
+                return
+            self._begin(stream, framing, headers)
+            if before is _NEW:
+                self._move(_OPEN)
+                self._write_frame(OPEN)
+        if before is _NEW:
+            self._mailbox.post(self._tell_established, self._execute)
+        else:
+            self._resume()
+        self._watch.moved()
+
+    def _begin(self, stream: HttpStream, framing: Framing, headers: Sequence[tuple[str, str]]) -> None:
+        stream.start(headers, self)
+        self._stream, self._framing = stream, framing
+        self._response_bytes = 0
+        self._last_sent_ms = self._timers.now_ms()
+        if framing.prelude:
+            stream.write(framing.prelude)
+
+    def _answer_only(self, stream: HttpStream, framing: Framing, headers: Sequence[tuple[str, str]]) -> None:
+        """Tell a request that it is one too many, or that the session is over and what it missed before that.
+
+        Differs from Spring: what was sent before the close still arrives, and the close frame is the session's own, not always 3000.
+        """
+        stream.start(headers, _NOBODY)
+        if framing.prelude:
+            stream.write(framing.prelude)
+        last = _ANOTHER if self._state is not _CLOSED else self._closing_frame
+        if self._state is _CLOSED and self._cache:
+            missed = framing.wrap(self._options.message_codec.encode(self._cache))
+            self._cache.clear()
+            if self.transport_kind == "http_polling":
+                stream.finish(missed)
+                return
+            stream.write(missed)
+        stream.finish(framing.wrap(last))
+
+    def _resume(self) -> None:
+        with self._lock:
+            self._flush_cache()
+
+    # -- requests that bring messages from the client
+
+    def receive(self, messages: Sequence[str], size: int) -> None:
+        """Deliver *messages*, whose request had *size* bytes, to the handler, one by one; the rest is dropped once it is closed.
+
+        When a call of the handler is under way elsewhere they are delivered after it, and this returns before.
+
+        Raises:
+            RequestError: 503, too much waits for the handler already.
+            SockJsMessageDeliveryError: the handler raised.
+        """
+        self._last_received_ms = self._timers.now_ms()
+        waiting = self._mailbox.waiting_bytes
+        if waiting and waiting + size > self._options.max_body_size:
+            raise RequestError(503)
+        delivery = _Delivery(self, messages)
+        self._mailbox.call(delivery.run, size)
+        if delivery.failure is not None:
+            raise delivery.failure
+
+    # -- sending
+
+    def _send_text(self, message: TextMessage) -> None:
+        text = message.payload
+        limit = self._options.http_message_cache_size
+        if len(self._cache) >= limit:
+            self._make_room()
+        with self._lock:
+            if len(self._cache) >= limit:
+                raise RuntimeError(f"Queue full: {limit} messages wait for a request of session '{self._id}'")
+            if self._state is _OPEN:
+                self._cache.append(text)
+        self._flush_soon()
+
+    def _make_room(self) -> None:
+        self._resume()
+
+    def _flush_soon(self) -> None:
+        self._resume()
+
+    def _flush_cache(self, *, force: bool = False) -> None:
+        """Write what waits, with the lock held. Not while the client has not taken what came before, unless *force*."""
+        stream = self._stream
+        if stream is None or not self._cache or (stream.pending_bytes and not force):
+            return
+        assert self._framing is not None
+        encode = self._options.message_codec.encode
+        if self.transport_kind == "http_polling":
+            frame = encode(self._cache)
+            self._cache.clear()
+            self._write_frame(frame)
+            return
+        parts, limit = [], self._options.stream_bytes_limit
+        for text in self._cache:
+            frame = encode((text,))
+            parts.append(self._framing.wrap(frame))
+            self._response_bytes += len(frame) + 1
+            if self._response_bytes >= limit:
+                break
+        del self._cache[: len(parts)]
+        self._last_sent_ms = self._timers.now_ms()
+        data = b"".join(parts)
+        if self._response_bytes >= limit:
+            stream.finish(data)
+            self._detach()
+        else:
+            stream.write(data)
+
+    def _write_frame(self, frame: bytes) -> None:
+        """Write one frame, with the lock held; a polling response ends with it."""
+        assert self._stream is not None and self._framing is not None
+        self._last_sent_ms = self._timers.now_ms()
+        data = self._framing.wrap(frame)
+        if self.transport_kind == "http_polling":
+            self._stream.finish(data)
+            self._detach()
+        else:
+            self._stream.write(data)
+
+    def _detach(self) -> None:
+        self._stream = self._framing = None
+        self._inactive_since_ms = self._timers.now_ms()
+        self._watch.moved()
+
+    # -- the stream's news
+
+    def stream_closed(self, error: Exception) -> None:
+        """The client vanished in the middle of a response: nobody knows what it got, so the session is over."""
+        if vanished_logger.isEnabledFor(logging.DEBUG):
+            stack = error if vanished_logger.isEnabledFor(TRACE) else None
+            vanished_logger.debug("Client of session %s vanished: %s", self._id, error, exc_info=stack)
+        with self._lock:
+            if self._state is _CLOSED:
+                return
+            self._error = error
+            self._cache.clear()
+            self._end(_VANISHED)
+            if self._stream is not None:
+                self._stream.abort()
+                self._detach()
+        self._forget()
+        self._ended()
+
+    def stream_drained(self) -> None:
+        self._resume()
+
+    def stream_stopping(self, status: CloseStatus) -> None:
+        self.close(status)
+
+    # -- closing
+
+    def _close(self, status: CloseStatus) -> None:
+        self._close_now(status)
+
+    def _close_now(self, status: CloseStatus) -> None:
+        unreliable = status.equals_code(CloseStatus.SESSION_NOT_RELIABLE)
+        with self._lock:
+            if self._state is _CLOSED:
+                return
+            if not unreliable:
+                self._flush_cache(force=True)
+            self._end(status if status.because else status.with_cause(EndReason.SERVER_CLOSED))
+            stream, framing = self._stream, self._framing
+            if stream is not None and framing is not None:
+                if unreliable:
+                    stream.abort()
+                else:
+                    stream.finish(framing.wrap(self._closing_frame))
+                self._detach()
+        self._watch.moved()
+        self._ended()
+
+    def _end(self, status: CloseStatus) -> None:
+        self._close_status = status
+        self._closing_frame = frame_of(status)
+        self._inactive_since_ms = self._timers.now_ms()
+        self._move(_CLOSED)
+
+    def _ended(self) -> None:
+        self._mailbox.post(self._tell_closed, self._execute)
+
+    def _forget(self) -> None:
+        """Leave the session table; harmless twice."""
+        removal, self._removal = self._removal, None
+        self._watch.cancel()
+        if removal is not None:
+            removal(self)
+
+    # -- time
+
+    def next_due_ms(self) -> float | None:
+        if self._state is _OPEN and self._stream is not None:
+            return SockJsSession.next_due_ms(self)
+        return self._inactive_since_ms + self._options.disconnect_delay_ms
+
+    def on_due(self, now_ms: float) -> None:
+        """A heart-beat, or the end of a session that nobody asks for any more."""
+        if self._state is _OPEN and self._stream is not None:
+            SockJsSession.on_due(self, now_ms)
+            return
+        self._forget()
+        if self._state is not _CLOSED:
+            logger.debug("Session %s had no request for %d ms", self._id, self._options.disconnect_delay_ms)
+            self.close(_EXPIRED)
+
+    def _write_heartbeat(self, frame: bytes) -> None:
+        with self._lock:
+            # While the client takes nothing there are bytes on the way that find out whether it is still there.
+            if self._stream is not None and not self._stream.pending_bytes:
+                self._write_frame(frame)
+
+    # -- the handler
+
+    def _tell_established(self) -> None:
+        try:
+            self._handler.after_connection_established(self)
+        except Exception as error:
+            # The border to a handler without the exception decorator.
+            logger.error("Failed to open session %s", self._id, exc_info=error)
+            self._handler.handle_transport_error(self, error)
+            self.close(CloseStatus.SERVER_ERROR.with_cause(EndReason.HANDLER_ERROR))
+
+    def _tell_closed(self) -> None:
+        status = self._close_status
+        assert status is not None
+        if self._error is not None:
+            try:
+                self._handler.handle_transport_error(self, self._error)
+            except Exception:
+                logger.exception("Error in handle_transport_error for session %s", self._id)
+        try:
+            self._handler.after_connection_closed(self, status)
+        except Exception:
+            logger.debug("Error in after_connection_closed for session %s", self._id, exc_info=True)
+
+
+class _Delivery:
+    """The messages of one request on their way to the handler."""
+
+    __slots__ = ("_messages", "_session", "failure")
+
+    def __init__(self, session: HttpSockJsSession, messages: Sequence[str]) -> None:
+        self._session = session
+        self._messages = messages
+        self.failure: SockJsMessageDeliveryError | None = None
+
+    def run(self) -> None:
+        session = self._session
+        for number, text in enumerate(self._messages):
+            if not session.is_open:
+                logger.log(TRACE, "Session %s is closed: %d messages dropped", session.id, len(self._messages) - number)
+                return
+            try:
+                session._handler.handle_message(session, TextMessage(text))
+            except Exception as error:
+                if session.is_open:
+                    logger.error("Error in the handler of session %s", session.id, exc_info=error)
+                    self.failure = SockJsMessageDeliveryError(session.id, self._messages[number:], error)
+                    self.failure.__cause__ = error
+                return
+
+
+class LoopHttpSockJsSession(HttpSockJsSession):
+    """A session over HTTP on a server with a loop: implements ``NonBlockingWebSocketSession`` and ``Flushable``.
+
+    What is sent within one turn of the loop goes out in one write.
+    """
+
+    __slots__ = ("_asked", "_flusher", "_waiting")
+
+    def __init__(self, *arguments: Any, flusher: Flusher, **options: Any) -> None:
+        HttpSockJsSession.__init__(self, *arguments, **options)
+        self._flusher = flusher
+        self._asked = False
+        self._waiting: list[Callable[[], None]] = []
+        """Whom to tell when nothing waits any more."""
+
+    @property
+    def flusher(self) -> Flusher:
+        return self._flusher
+
+    @property
+    def last_read_ms(self) -> float:
+        """When the client last sent a request, in milliseconds of ``flusher.now_ms()``."""
+        return self._flusher.now_ms() - self.idle_ms()
+
+    @property
+    def pending_bytes(self) -> int:
+        """What the client has not taken, and characters of what waits for a request."""
+        stream = self._stream
+        return sum(map(len, self._cache)) + (stream.pending_bytes if stream is not None else 0)
+
+    def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
+        """Hand over messages, in order, as one write. On the loop's thread only.
+
+        What finds no request waits here, and counts as not taken: False is returned, and *drained* called when a request took it,
+        or the session is closed. So the sender's limits hold, and that of the cache, which is for sessions without any, does not.
+        """
+        if self._state is not _OPEN:
+            return True
+        texts = []
+        for message in messages:
+            if not isinstance(message, TextMessage):
+                raise ValueError("SockJS supports text messages only")
+            texts.append(message.payload)
+        with self._lock:
+            self._cache += texts
+            self._flush_cache()
+        if self._all_taken():
+            return True
+        self._waiting.append(drained)
+        return False
+
+    def flush(self) -> None:
+        """Write what ``send_message`` has gathered in this turn. Called by the flusher."""
+        self._asked = False
+        HttpSockJsSession._resume(self)
+        self._tell_waiting()
+
+    def _all_taken(self) -> bool:
+        stream = self._stream
+        return not self._cache and (stream is None or not stream.pending_bytes)
+
+    def _tell_waiting(self) -> None:
+        if self._waiting and (self._all_taken() or self._state is not _OPEN):
+            waiting, self._waiting = self._waiting, []
+            for drained in waiting:
+                drained()
+
+    def _resume(self) -> None:
+        """There is room again: let who waits add what it has, so that all of it goes in one response."""
+        stream = self._stream
+        if self._waiting and stream is not None and not stream.pending_bytes:
+            waiting, self._waiting = self._waiting, []
+            for drained in waiting:
+                drained()
+        HttpSockJsSession._resume(self)
+        self._tell_waiting()
+
+    def _make_room(self) -> None:
+        self._flusher.run_now(self.flush, timeout_ms=_LOOP_TIMEOUT_MS)
+
+    def _flush_soon(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self._flusher.request(self)
+
+    def _close(self, status: CloseStatus) -> None:
+        if not self._flusher.run_now(lambda: self._close_now(status), timeout_ms=_LOOP_TIMEOUT_MS):
+            logger.debug("Session %s: the loop is busy, the close waits for it", self._id)
+
+    def _ended(self) -> None:
+        self._tell_waiting()
+        HttpSockJsSession._ended(self)
+
+    def on_due(self, now_ms: float) -> None:
+        self._flusher.run_now(lambda: HttpSockJsSession.on_due(self, now_ms), timeout_ms=_LOOP_TIMEOUT_MS)

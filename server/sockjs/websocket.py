@@ -1,0 +1,246 @@
+"""WebSocket: ``GET .../websocket`` with SockJS frames in text messages (SJS-12).
+
+Station: a handler of native sessions on one side, a SockJS session for the application's handler on the other. ``/websocket`` without
+server and session is not here: it is a handshake like any other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from ..close import CloseStatus, EndReason
+from ..decorators import WebSocketHandlerDecorator, WebSocketSessionDecorator
+from ..flush import Flusher, NonBlockingWebSocketSession
+from ..handlers import WebSocketHandler
+from ..message import BinaryMessage, TextMessage, WebSocketMessage
+from ..session import Principal, WebSocketSession
+from .frame import OPEN, FrameError
+from .options import SockJsOptions
+from .session import SessionFacts, SessionState, SockJsSession, frame_of
+from .timers import SockJsTimers
+
+logger = logging.getLogger(__name__)
+
+
+class WebSocketTransport:
+    """Marks the transport; the service runs its handshake."""
+
+    name = "websocket"
+    method = "GET"
+    supports_cors = False
+
+
+class WebSocketSockJsSession(SockJsSession):
+    """A session on one native WebSocket, as long-lived as that."""
+
+    __slots__ = ("_last_received_ms", "_native")
+
+    transport = "websocket"
+    transport_kind = "web_socket"
+
+    def __init__(
+        self,
+        session_id: str,
+        facts: SessionFacts,
+        handler: WebSocketHandler,
+        options: SockJsOptions,
+        timers: SockJsTimers,
+        native: WebSocketSession,
+    ) -> None:
+        facts.principal = native.principal
+        facts.attributes = native.attributes
+        SockJsSession.__init__(self, session_id, facts, handler, options, timers)
+        self._native = native
+        self._last_received_ms = self._last_sent_ms
+
+    @property
+    def native_session(self) -> WebSocketSession:
+        """The WebSocket underneath, whose messages are SockJS frames."""
+        return self._native
+
+    @property
+    def is_open(self) -> bool:
+        return self._state is SessionState.OPEN and self._native.is_open
+
+    @property
+    def principal(self) -> Principal | None:
+        return self._native.principal
+
+    @property
+    def accepted_protocol(self) -> str | None:
+        return self._native.accepted_protocol
+
+    @property
+    def text_message_size_limit(self) -> int:
+        """Bytes of an incoming frame, which may hold several messages."""
+        return self._native.text_message_size_limit
+
+    @text_message_size_limit.setter
+    def text_message_size_limit(self, limit: int) -> None:
+        self._native.text_message_size_limit = limit
+
+    @property
+    def binary_message_size_limit(self) -> int:
+        return self._native.binary_message_size_limit
+
+    @binary_message_size_limit.setter
+    def binary_message_size_limit(self, limit: int) -> None:
+        self._native.binary_message_size_limit = limit
+
+    def idle_ms(self) -> float:
+        return self._timers.now_ms() - self._last_received_ms
+
+    def _send_text(self, message: TextMessage) -> None:
+        self._last_sent_ms = self._timers.now_ms()
+        self._native.send_message(TextMessage(self._options.message_codec.encode((message.payload,))))
+
+    def _write_heartbeat(self, frame: bytes) -> None:
+        self._native.send_message(TextMessage(frame))
+
+    def _close(self, status: CloseStatus) -> None:
+        """The close frame of SockJS, then that of WebSocket. The handler is told when the native session says so."""
+        self._move(SessionState.CLOSED)
+        self._close_status = status
+        self._watch.cancel()
+        native = self._native
+        try:
+            if native.is_open and not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE):
+                native.send_message(TextMessage(frame_of(status)))
+        finally:
+            native.close(status)
+
+    # What the adapter calls.
+
+    def opened(self) -> None:
+        self._native.send_message(TextMessage(OPEN))
+        self._move(SessionState.OPEN)
+        self._watch.moved()
+
+    def ended(self, status: CloseStatus) -> None:
+        if self._state is not SessionState.CLOSED:
+            self._move(SessionState.CLOSED)
+            self._close_status = status
+        self._watch.cancel()
+
+    def received(self) -> None:
+        self._last_received_ms = self._timers.now_ms()
+
+
+class NonBlockingWebSocketSockJsSession(WebSocketSockJsSession):
+    """The same on a native session whose writes never wait: implements ``NonBlockingWebSocketSession``."""
+
+    __slots__ = ()
+
+    _native: NonBlockingWebSocketSession
+
+    @property
+    def flusher(self) -> Flusher:
+        return self._native.flusher
+
+    @property
+    def pending_bytes(self) -> int:
+        return self._native.pending_bytes
+
+    @property
+    def last_read_ms(self) -> float:
+        """When the client last sent something, in milliseconds of ``flusher.now_ms()``: a pong counts, too."""
+        last_read_ms: float = getattr(self._native, "last_read_ms", self._last_received_ms)
+        return last_read_ms
+
+    def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
+        """Hand over messages, in order, as one SockJS frame. On the loop's thread only."""
+        if self._state is not SessionState.OPEN:
+            return True
+        texts = []
+        for message in messages:
+            if not isinstance(message, TextMessage):
+                raise ValueError("SockJS supports text messages only")
+            texts.append(message.payload)
+        self._last_sent_ms = self._timers.now_ms()
+        return self._native.try_send((TextMessage(self._options.message_codec.encode(texts)),), drained)
+
+
+class SockJsWebSocketHandler:
+    """Handles one native session: reads SockJS frames out of it for the application's handler."""
+
+    supports_partial_messages = False
+
+    def __init__(
+        self,
+        handler: WebSocketHandler,
+        facts: SessionFacts,
+        options: SockJsOptions,
+        timers: SockJsTimers,
+        *,
+        claim_id: Callable[[], str],
+        release_id: Callable[[str], None],
+    ) -> None:
+        self._handler = handler
+        self._facts = facts
+        self._options = options
+        self._timers = timers
+        self._claim_id = claim_id
+        self._release_id = release_id
+        self._session: WebSocketSockJsSession | None = None
+
+    @property
+    def sub_protocols(self) -> Sequence[str]:
+        """Those of the application's handler."""
+        names: Sequence[str] = getattr(WebSocketHandlerDecorator.unwrap(self._handler), "sub_protocols", ())
+        return names
+
+    def after_connection_established(self, session: WebSocketSession) -> None:
+        """Raises RuntimeError for a second native session: a handshake makes one."""
+        if self._session is not None:
+            raise RuntimeError("Unexpected connection")
+        kind = WebSocketSockJsSession
+        if hasattr(WebSocketSessionDecorator.unwrap(session), "try_send"):
+            kind = NonBlockingWebSocketSockJsSession
+        self._session = kind(self._claim_id(), self._facts, self._handler, self._options, self._timers, session)
+        self._session.opened()
+        self._handler.after_connection_established(self._session)
+
+    def handle_message(self, session: WebSocketSession, message: WebSocketMessage[Any]) -> None:
+        own = self._own()
+        own.received()
+        if isinstance(message, TextMessage):
+            self._handle_text(own, session, message.as_bytes())
+        elif isinstance(message, BinaryMessage):
+            # Differs from Spring only in that the SockJS frame comes first, as with every close.
+            own.close(
+                CloseStatus(CloseStatus.NOT_ACCEPTABLE.code, "Binary messages not supported", because=_PROTOCOL_ERROR)
+            )
+
+    def handle_transport_error(self, session: WebSocketSession, error: BaseException) -> None:
+        self._handler.handle_transport_error(self._own(), error)
+
+    def after_connection_closed(self, session: WebSocketSession, status: CloseStatus) -> None:
+        own = self._own()
+        own.ended(status)
+        try:
+            self._handler.after_connection_closed(own, status)
+        finally:
+            self._release_id(own.id)
+
+    def _handle_text(self, own: WebSocketSockJsSession, native: WebSocketSession, data: bytes) -> None:
+        if not data:
+            return
+        try:
+            messages = self._options.message_codec.decode(data)
+        except FrameError as error:
+            logger.error("Broken data received in session %s, which is closed: %s", own.id, error)
+            native.close(CloseStatus.BAD_DATA.with_cause(_PROTOCOL_ERROR))
+            return
+        for text in messages:
+            if not own.is_open:
+                logger.debug("Session %s is closed: the rest of its messages is dropped", own.id)
+                return
+            self._handler.handle_message(own, TextMessage(text))
+
+    def _own(self) -> WebSocketSockJsSession:
+        return cast(WebSocketSockJsSession, self._session)
+
+
+_PROTOCOL_ERROR = EndReason.PROTOCOL_ERROR
