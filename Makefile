@@ -47,7 +47,8 @@ compliance: $(VENV)/.has-test
 
 ## make bench       the benchmarks (benchmarks/)
 bench: $(VENV)/.has-test
-	@$(VENV)/bin/python -m benchmarks $(ARGS)
+	@tests/system.sh gcc libc6-dev
+	$(VENV)/bin/python -m benchmarks $(ARGS)
 
 ## make wheel       builds the wheel into build/dist and runs the suite against it in a clean environment
 wheel: $(VENV)/.has-check system tests/clients/node_modules/.package-lock.json
@@ -113,7 +114,7 @@ build/ns/wellhead:
 	ln -sfn ../../../server $@/server
 
 system:
-	@tests/system.sh chromium nodejs npm
+	@tests/system.sh chromium nodejs npm gcc libc6-dev
 
 tests/clients/node_modules/.package-lock.json: tests/clients/package-lock.json | system
 	@if ! command -v npm > /dev/null; then

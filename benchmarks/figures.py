@@ -142,7 +142,7 @@ def against(contenders: Iterable[Contender], reps: int, measure: Callable[[Serve
 
 
 def rounded(value: float) -> float:
-    return float(f"{value:.4g}")
+    return float(f"{value:.5g}")
 
 
 def number(value: float) -> str:

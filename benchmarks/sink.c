@@ -8,9 +8,9 @@
  *   --churn M     lives M short lives: connect, upgrade, close handshake;
  *   otherwise     holds the connections until it is told to go on.
  *
- * It names each phase in a line of stdout (CONNECTING CONNECTED READY START END CLOSING) and goes on when it gets a line
- * on stdin, so that whoever drives it can read the server's CPU time and memory in between. Last comes a JSON object.
- * Everything is bounded: connections, messages, and by --limit the time.
+ * It names each phase in a line of stdout (CONNECTING CONNECTED READY START END CLOSING) and goes on when it gets a
+ * line on stdin, so that whoever drives it can read the server's CPU time and memory in between. Last comes a JSON
+ * object. Everything is bounded: connections, messages, and by --limit the time.
  *
  * Build: cc -O2 -o sink sink.c
  */
@@ -40,6 +40,7 @@ typedef unsigned char u8;
 #define READ_SIZE (1u << 20)
 #define NO_PROGRESS_NS 20000000000ull
 #define MS 1000000ull
+#define SEND "SEND\ndestination:%s\ncontent-type:text/plain\ncontent-length:%d\n\n"
 
 enum proto { P_STOMP, P_RAW, P_BYTES };
 enum role { R_SUBSCRIBER, R_SLOW, R_QUIET, R_PUBLISHER };
@@ -66,7 +67,7 @@ static struct {
 
 static struct conn *conns, *pub;
 static int total, ep, up, dead, handshaken, probed, failed, leaving;
-static u64 deliveries, bytes_in, recvs, ws_frames, errors, gaps, reordered, dups, completed, published;
+static u64 deliveries, recvs, ws_frames, errors, gaps, reordered, dups, completed, published;
 static u64 t_last, lives, closed_1001, closed_other, handshake_ns, login_ns;
 static u32 *per_message;
 static u8 *rbuf;
@@ -215,10 +216,10 @@ static void c_hello(struct conn *c) {
 }
 static void c_up(struct conn *c) { c->state = S_UP; up++; }
 static void c_login(struct conn *c) {
-    static const char connect[] = "CONNECT\naccept-version:1.2,1.1\nhost:localhost\nheart-beat:0,0\n\n"; /* and its NUL */
+    static const char connect[] = "CONNECT\naccept-version:1.2,1.1\nhost:localhost\nheart-beat:0,0\n\n";
     if (o.proto != P_STOMP) { c_up(c); return; }
     c->state = S_WAIT_CONNECTED;
-    ws_send(c, 1, connect, sizeof connect);
+    ws_send(c, 1, connect, sizeof connect); /* with its NUL */
 }
 static void c_connected(struct conn *c) {
     char frame[512];
@@ -280,7 +281,7 @@ static void stomp_frames(struct conn *c, const u8 *p, size_t n, u64 now) {
         size_t body_len = (nul ? nul : end) - b;
         p = nul ? nul + 1 : end;
         if (command_len == 7 && !memcmp(command, "MESSAGE", 7)) body(c, b, body_len, now);
-        else if (command_len == 9 && !memcmp(command, "CONNECTED", 9)) { if (c->state == S_WAIT_CONNECTED) c_connected(c); }
+        else if (command_len == 9 && !memcmp(command, "CONNECTED", 9) && c->state == S_WAIT_CONNECTED) c_connected(c);
         else {
             char text[300];
             snprintf(text, sizeof text, "%.*s", (int)(b - command > 250 ? 250 : b - command), command);
@@ -312,7 +313,12 @@ static size_t ws_parse(struct conn *c, const u8 *p, size_t n, u64 now) {
         u64 len = h[1] & 127;
         size_t k = 2;
         if (len == 126) { if (n - off < 4) break; len = (u64)h[2] << 8 | h[3]; k = 4; }
-        else if (len == 127) { if (n - off < 10) break; len = 0; for (int i = 0; i < 8; i++) len = len << 8 | h[2 + i]; k = 10; }
+        else if (len == 127) {
+            if (n - off < 10) break;
+            len = 0;
+            for (int i = 0; i < 8; i++) len = len << 8 | h[2 + i];
+            k = 10;
+        }
         if (len > READ_SIZE / 2) { c_end(c, "a frame of more than 512 KiB"); return n; }
         if (n - off < k + len) break;
         const u8 *payload = h + k;
@@ -339,7 +345,6 @@ static void c_read(struct conn *c) {
     if (k < 0 && errno == EAGAIN) return;
     if (k <= 0) { c_end(c, k ? strerror(errno) : "the server ended the stream without a close frame"); return; }
     recvs++;
-    bytes_in += k;
     u8 *p = rbuf;
     size_t n = have + k;
     u64 now = now_ns();
@@ -393,6 +398,10 @@ static void pump(u64 ms) {
     u64 until = now_ns() + ms * MS;
     do { u64 t = now_ns(); step(t < until ? (int)((until - t) / MS) + 1 : 0); } while (now_ns() < until);
 }
+static void give_up(const char *what, int did, int of) {
+    fprintf(stderr, "sink: only %d of %d %s (%s)\n", did, of, what, last_error[0] ? last_error : "no answer");
+    exit(1);
+}
 static void phase(const char *name) {
     char line[64];
     printf("%s\n", name);
@@ -404,25 +413,21 @@ static void phase(const char *name) {
 
 static void open_and_log_in(int from, int to, int is_base) {
     u64 start = now_ns(), progress = start;
-    int before = handshaken, opened = from, asked = from, seen = -1;
-    while (handshaken + failed < to) {
-        while (opened < to && opened - handshaken - failed < o.ramp) c_open(&conns[opened++]);
+    int opened = from, asked = from, seen = -1;
+    while (handshaken < to) {
+        while (opened < to && opened - handshaken < o.ramp) c_open(&conns[opened++]);
         step(100);
-        if (handshaken + failed != seen) { seen = handshaken + failed; progress = now_ns(); }
-        if (now_ns() - progress > NO_PROGRESS_NS) break;
+        if (handshaken != seen) { seen = handshaken; progress = now_ns(); }
+        if (failed || now_ns() - progress > NO_PROGRESS_NS) give_up("shook hands", handshaken, to);
     }
     handshake_ns = now_ns() - start;
-    if (handshaken < to) {
-        fprintf(stderr, "sink: %d of %d handshakes failed (%s)\n", to - handshaken, to - from, last_error);
-        if (handshaken == before || handshaken + failed < to) exit(1);
-    }
     if (!is_base) phase("CONNECTED");
     start = progress = now_ns();
-    for (seen = -1; up + dead < to;) {
-        while (asked < to && asked - up - dead < o.ramp) { if (conns[asked].state == S_OPEN) c_login(&conns[asked]); asked++; }
+    for (seen = -1; up < to;) {
+        while (asked < to && asked - up < o.ramp) c_login(&conns[asked++]);
         step(100);
-        if (up + dead != seen) { seen = up + dead; progress = now_ns(); }
-        if (now_ns() - progress > NO_PROGRESS_NS) { fprintf(stderr, "sink: only %d of %d logged in (%s)\n", up, to, last_error); exit(1); }
+        if (up != seen) { seen = up; progress = now_ns(); }
+        if (dead || now_ns() - progress > NO_PROGRESS_NS) give_up("logged in", up, to);
     }
     login_ns = now_ns() - start;
     pump(200);
@@ -432,7 +437,7 @@ static void publish(char kind, u64 stamp, u32 seq) {
     static size_t cap;
     if (pub->state == S_DEAD) return;
     if (!frame) { cap = o.size + 2048; frame = malloc(cap); if (!frame) die("malloc"); }
-    int k = snprintf(frame, cap, "SEND\ndestination:%s\ncontent-type:text/plain\ncontent-length:%d\n\n", o.publish_dest, o.size), b = k;
+    int b = snprintf(frame, cap, SEND, o.publish_dest, o.size), k = b;
     k += snprintf(frame + k, cap - k, "%c%020llu %08u ", kind, (unsigned long long)stamp, seq);
     memset(frame + k, 'x', b + o.size - k);
     frame[b + o.size] = 0;
@@ -444,7 +449,7 @@ static void probe(void) { /* until every subscriber has seen one: no SUBSCRIBE i
         u64 until = now_ns() + 500 * MS;
         while (probed < o.n && now_ns() < until) step(50);
     }
-    if (probed < o.n) { fprintf(stderr, "sink: only %d of %d subscribers saw the probe (%s)\n", probed, o.n, last_error); exit(1); }
+    if (probed < o.n) give_up("saw the probe", probed, o.n);
     pump(200);
 }
 static void warm_up(void) {
@@ -480,7 +485,7 @@ static void make_batch(struct buf *b) {
         int k = 0;
         const char *dest = o.last_only && i == o.batch - 1 ? o.dest : o.publish_dest;
         if (o.proto != P_RAW)
-            k = snprintf(frame, 2048, "SEND\ndestination:%s\ncontent-type:text/plain\ncontent-length:%d\n\n", dest, o.size);
+            k = snprintf(frame, 2048, SEND, dest, o.size);
         int at = k;
         k += snprintf(frame + k, 2048, "E%08d ", i);
         memset(frame + k, 'x', at + o.size - k);
@@ -509,7 +514,7 @@ static void churn(int count) {
     while (lives < goal || leaving) {
         for (int i = 0; i < total && opened < goal; i++)
             if (conns[i].state == S_NEW || conns[i].state == S_DEAD) { c_open(&conns[i]); opened++; }
-        if (failed) { fprintf(stderr, "sink: a handshake failed (%s)\n", last_error); exit(1); }
+        if (failed) give_up("shook hands", (int)lives, (int)goal);
         step(50);
         if (lives + dead != seen) { seen = lives + dead; progress = now_ns(); }
         if (now_ns() - progress > NO_PROGRESS_NS) { set_error("stalled"); errors++; break; }
@@ -548,7 +553,10 @@ static void parse_arguments(int argc, char **argv) {
 #define OPTION(name) (!strcmp(a, name))
 #define VALUE (i + 1 < argc ? argv[++i] : (usage(), ""))
         if (OPTION("-n")) o.n = atoi(VALUE);
-        else if (OPTION("--proto")) { a = VALUE; o.proto = !strcmp(a, "raw") ? P_RAW : !strcmp(a, "bytes") ? P_BYTES : P_STOMP; }
+        else if (OPTION("--proto")) {
+            a = VALUE;
+            o.proto = !strcmp(a, "raw") ? P_RAW : !strcmp(a, "bytes") ? P_BYTES : P_STOMP;
+        }
         else if (OPTION("--protocol")) o.protocol = VALUE;
         else if (OPTION("--quiet")) o.quiet = atoi(VALUE);
         else if (OPTION("--quiet-dest")) o.quiet_dest = VALUE;
@@ -577,24 +585,36 @@ static void parse_arguments(int argc, char **argv) {
     if (!o.publish_dest) o.publish_dest = o.dest;
     if (o.size < LEAST_BODY) o.size = LEAST_BODY;
     total = o.churn ? o.ramp : o.n + o.slow + o.quiet + (o.publish ? 1 : 0);
-    if (total < 1 || total > MAX_CONNECTIONS || o.churn > MAX_CONNECTIONS) { fprintf(stderr, "sink: 1 to %d connections\n", MAX_CONNECTIONS); exit(2); }
-    if (o.publish > MAX_MESSAGES || o.echo > MAX_MESSAGES || o.batch < 1 || o.ramp < 1 || o.window < 1 || o.base > total) usage();
+    if (total < 1 || total > MAX_CONNECTIONS || o.churn > MAX_CONNECTIONS) {
+        fprintf(stderr, "sink: 1 to %d connections\n", MAX_CONNECTIONS);
+        exit(2);
+    }
+    if (o.publish > MAX_MESSAGES || o.echo > MAX_MESSAGES || o.base > total) usage();
+    if (o.batch < 1 || o.ramp < 1 || o.window < 1 || o.publish < 0 || o.echo < 0) usage();
     addr.sin_family = AF_INET;
     addr.sin_port = htons(o.port);
-    if (inet_pton(AF_INET, o.host, &addr.sin_addr) != 1 || *(u8 *)&addr.sin_addr != 127) { fprintf(stderr, "sink: the loopback alone\n"); exit(2); }
+    if (inet_pton(AF_INET, o.host, &addr.sin_addr) != 1 || *(u8 *)&addr.sin_addr != 127) {
+        fprintf(stderr, "sink: the loopback alone\n");
+        exit(2);
+    }
 }
 static void report(double span, double cpu, int closed) {
     if (span <= 0) span = 1e-9;
-    printf("{\"connections\":%d,\"up\":%d,\"failed\":%d,\"closed\":%d,\"handshake_seconds\":%.4f,\"login_seconds\":%.4f,"
-           "\"published\":%llu,\"lives\":%llu,\"deliveries\":%llu,\"expected\":%llu,\"seconds\":%.4f,\"ws_frames_per_recv\":%.2f,"
-           "\"gaps\":%llu,\"late\":%llu,\"twice\":%llu,\"errors\":%llu,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,"
-           "\"max_us\":%.1f,\"last_p50_us\":%.1f,\"last_p99_us\":%.1f,\"sink_cpu_s\":%.3f,\"closed_1001\":%llu,\"closed_other\":%llu,"
-           "\"ended\":%d,\"last_error\":\"%s\"}\n",
-           total, up, failed, closed, handshake_ns / 1e9, login_ns / 1e9, (unsigned long long)published, (unsigned long long)lives,
-           (unsigned long long)deliveries, (unsigned long long)o.publish * o.n, span, recvs ? (double)ws_frames / recvs : 0.0,
-           (unsigned long long)gaps, (unsigned long long)reordered, (unsigned long long)dups, (unsigned long long)errors,
-           h_us(&each, .5), h_us(&each, .99), h_us(&each, .999), each.max / 1e3, h_us(&last, .5), h_us(&last, .99), cpu,
-           (unsigned long long)closed_1001, (unsigned long long)closed_other, dead, last_error);
+#define COUNT(name, value) printf("\"%s\":%llu,", name, (unsigned long long)(value))
+#define REAL(name, value) printf("\"%s\":%.4f,", name, (double)(value))
+    printf("{");
+    COUNT("connections", total); COUNT("up", up);
+    COUNT("failed", failed); COUNT("closed", closed); COUNT("ended", dead);
+    COUNT("published", published); COUNT("lives", lives); COUNT("deliveries", deliveries);
+    COUNT("expected", (u64)o.publish * o.n);
+    COUNT("gaps", gaps); COUNT("late", reordered); COUNT("twice", dups); COUNT("errors", errors);
+    COUNT("closed_1001", closed_1001); COUNT("closed_other", closed_other);
+    REAL("seconds", span); REAL("sink_cpu_s", cpu);
+    REAL("handshake_seconds", handshake_ns / 1e9); REAL("login_seconds", login_ns / 1e9);
+    REAL("ws_frames_per_recv", recvs ? (double)ws_frames / recvs : 0);
+    REAL("p50_us", h_us(&each, .5)); REAL("p99_us", h_us(&each, .99)); REAL("p999_us", h_us(&each, .999));
+    REAL("max_us", each.max / 1e3); REAL("last_p50_us", h_us(&last, .5)); REAL("last_p99_us", h_us(&last, .99));
+    printf("\"last_error\":\"%s\"}\n", last_error);
 }
 
 int main(int argc, char **argv) {
@@ -615,7 +635,8 @@ int main(int argc, char **argv) {
     if (ep < 0 || !rbuf || !conns || !per_message) die("start");
     for (int i = 0; i < total; i++) {
         conns[i].idx = i;
-        conns[i].role = i < o.n ? R_SUBSCRIBER : i < o.n + o.slow ? R_SLOW : i < o.n + o.slow + o.quiet ? R_QUIET : R_PUBLISHER;
+        conns[i].role = i < o.n ? R_SUBSCRIBER : i < o.n + o.slow ? R_SLOW
+            : i < o.n + o.slow + o.quiet ? R_QUIET : R_PUBLISHER;
     }
     if (o.publish) pub = &conns[total - 1];
     if (o.base) open_and_log_in(0, o.base, 1);

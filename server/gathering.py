@@ -30,6 +30,8 @@ from .session import WebSocketSession
 
 logger = logging.getLogger(__name__)
 
+_OPEN = SendState.OPEN  # a name of the module costs a third of the member of an enum
+
 LimitCallback = Callable[[ConcurrentWebSocketSessionDecorator, SessionLimitExceededError], None]
 
 
@@ -63,7 +65,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         self.overflow_strategy = overflow_strategy
         self._queue: list[WebSocketMessage[Any]] = []  # type: ignore[assignment]  # a slice is taken, nothing is popped
         self._buffer_size = 0
-        self._state = SendState.OPEN
+        self._state = _OPEN
         self._limit_status = CloseStatus.SESSION_NOT_RELIABLE
         self._callback = None
         self._flusher: Flusher = delegate.flusher
@@ -84,7 +86,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         Raises SessionLimitExceededError (status 4500) when the peer has not taken the earlier messages and too much
         waits.
         """
-        if self._state is not SendState.OPEN:
+        if self._state is not _OPEN:
             return
         size = message.payload_length
         self._queue.append(message)
@@ -102,12 +104,12 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         if self._waiting_since is None:
             self._flusher.run_now(self.flush, timeout_ms=self.send_time_limit_ms)
         self._buffer_size = self._queued_bytes()
-        if self._buffer_size > self.buffer_size_limit and self._state is SendState.OPEN:
+        if self._buffer_size > self.buffer_size_limit and self._state is _OPEN:
             self._overflow()
 
     def flush(self) -> None:
         """Write all that has come together. On the loop's thread; called by the flusher."""
-        if self._waiting_since is not None or self._state is not SendState.OPEN:
+        if self._waiting_since is not None or self._state is not _OPEN:
             return
         self._asked = False  # before the queue is taken: whoever appends from now on asks again
         batch = self._take()
@@ -155,7 +157,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
     def _look_at_time(self) -> None:
         """A whole limit after the peer stopped taking: end the session unless something went out meanwhile."""
         self._timer = None
-        if self._waiting_since is None or self._state is not SendState.OPEN:
+        if self._waiting_since is None or self._state is not _OPEN:
             return
         pending = self.delegate.pending_bytes
         if pending < self._stalled:
@@ -203,7 +205,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
             return
         if not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE):
             status = self._status_by_limits(status)
-        reliable = self._state is SendState.OPEN and not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE)
+        reliable = self._state is _OPEN and not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE)
         self._move(SendState.CLOSING)
         self._stop_watching()
         batch = self._take()

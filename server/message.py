@@ -65,7 +65,7 @@ class WebSocketMessage(ABC, Generic[P]):
 class TextMessage(WebSocketMessage[str]):
     """A text message, of a string or of its UTF-8 bytes.
 
-    Bytes are decoded when :attr:`payload` is asked for, once; before, nobody checks that they are UTF-8. A ``bytearray`` or
+    Bytes are decoded when :attr:`payload` is asked for; before, nobody checks that they are UTF-8. A ``bytearray`` or
     ``memoryview`` is copied.
 
     Raises:
@@ -73,37 +73,25 @@ class TextMessage(WebSocketMessage[str]):
         UnicodeDecodeError: from :attr:`payload`, when made from bytes that are not UTF-8.
     """
 
-    __slots__ = ("_data", "_text")
+    __slots__ = ("_data",)
 
-    _text: str | None
     _data: bytes
 
     def __init__(self, payload: str | bytes | bytearray | memoryview, last: bool = True) -> None:
-        if type(payload) is bytes:  # Most are; a call of bytes() would cost as much as all the rest.
-            self._data = data = payload
-            self._text = None
-        elif isinstance(payload, str):
-            self._data = data = payload.encode()
-            self._text = payload
-        else:
-            self._data = data = bytes(payload)
-            self._text = None
-        self.payload_length = len(data)
+        if type(payload) is not bytes:  # Most are; a call of bytes() would cost as much as all the rest.
+            payload = payload.encode() if isinstance(payload, str) else bytes(payload)
+        self._data = payload
+        self.payload_length = len(payload)
         self._is_last = last
 
     @property
     def payload(self) -> str:
-        text = self._text
-        if text is None:
-            text = self._text = self._data.decode()
-        return text
+        return self._data.decode()
 
     def as_bytes(self) -> bytes:
         return self._data
 
     def _shown_payload(self) -> tuple[str, bool]:
-        if self._text is not None:
-            return self._text[:_SHOWN], len(self._text) > _SHOWN
         # Ten characters are at most forty bytes; what is not UTF-8 must not break a log line.
         text = self._data[: 4 * _SHOWN + 4].decode(errors="replace")
         return text[:_SHOWN], len(text) > _SHOWN

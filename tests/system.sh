@@ -3,7 +3,7 @@
 # Missing is what has no program of the package's main name: a browser or a node from elsewhere serves as well.
 set -euo pipefail
 
-declare -A programs=([nodejs]=node [rabbitmq-server]=rabbitmqctl)
+declare -A programs=([nodejs]=node [rabbitmq-server]=rabbitmqctl [gcc]=cc [libc6-dev]=gencat)
 missing=()
 for package in "$@"; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "${programs[$package]:-$package}" > /dev/null || missing+=("$package")

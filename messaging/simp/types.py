@@ -5,7 +5,10 @@ from __future__ import annotations
 import enum
 from typing import Protocol, runtime_checkable
 
+from ..enums import plain_members
 
+
+@plain_members
 class SimpMessageType(enum.Enum):
     """What a message is for, whatever the protocol calls it."""
 

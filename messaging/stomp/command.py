@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 
+from ..enums import plain_members
+
 # Command -> the name of its simp message type; OTHER where there is none.
 _MESSAGE_TYPES = {
     "STOMP": "CONNECT",
@@ -20,6 +22,7 @@ _MESSAGE_TYPES = {
 }
 
 
+@plain_members
 class StompCommand(enum.Enum):
     """A STOMP command of any version. ``value`` is the text on the wire, which is case sensitive.
 

@@ -10,32 +10,25 @@ from __future__ import annotations
 import logging
 import socket as sockets
 import struct
-from collections import deque
 from time import monotonic
 from typing import Any
 
-from gevent import GreenletExit, spawn_raw  # type: ignore[import-untyped]  # no type information
-
-from ...messaging.exceptions import TaskRejectedError
 from ..close import CloseStatus, EndReason
 from ..handlers import WebSocketHandler
-from ..message import BinaryMessage, PongMessage, TextMessage, WebSocketMessage
-from ..session import Address
+from ..message import BinaryMessage, PongMessage, TextMessage
 from ..transport_options import TransportOptions
 from .codec import WebSocketCodec
 from .facts import HandshakeFacts
 from .frames import BINARY, CLOSE, FAILED, PONG, TEXT, Event
+from .handling import HandlingSession
 from .services import Runtime
 from .state import NEXT_STATES, ConnectionState
 from .timers import ScheduledCall
-from .writing import WritingSession
 
 logger = logging.getLogger(__name__)
 
 _READ = 1
 _READ_SIZE = 64 * 1024
-_MESSAGES_PER_RUN = 32
-"""After so many messages of one session the worker takes another session first."""
 _NOTSENT_LOWAT = 32 * 1024
 """What the kernel holds for a peer beyond what is on the way to it; the rest waits here, where limits apply."""
 _TCP_NOTSENT_LOWAT = getattr(sockets, "TCP_NOTSENT_LOWAT", None)
@@ -49,22 +42,13 @@ _LINGERING = ConnectionState.LINGERING
 _CLOSED = ConnectionState.CLOSED
 
 
-class WebSocketConnection(WritingSession):
+class WebSocketConnection(HandlingSession):
     """A native session; implements ``NonBlockingWebSocketSession`` and, for the flusher, ``Flushable``."""
 
     __slots__ = (
-        "_handler",
-        "_established",
-        "_running",
-        "_deaf",
-        "_mailbox",
-        "_mailbox_bytes",
         "_read_watcher",
-        "_reading",
         "_last_read",
         "_farewell",
-        "_end",
-        "_error",
         "_timer",
     )
 
@@ -78,24 +62,11 @@ class WebSocketConnection(WritingSession):
         facts: HandshakeFacts,
     ) -> None:
         """Takes the socket over; nothing happens before `start`."""
-        WritingSession.__init__(self, runtime, socket, codec, options, facts)
-        self._handler: WebSocketHandler | None = handler
-        """None once it has been told of the end."""
-        self._established = False
-        self._running = False
-        """Whether a worker has this session, or soon will."""
-        self._deaf = False
-        """Whether we ended the connection: messages that came are not handled any more."""
-        self._mailbox: deque[WebSocketMessage[Any]] | None = None
-        self._mailbox_bytes = 0
+        HandlingSession.__init__(self, runtime, socket, codec, handler, options, facts)
         self._read_watcher: Any = None
-        self._reading = False
         self._last_read = monotonic()
         self._farewell = b""
         """Our close frame while it waits for the handler."""
-        self._end: CloseStatus | None = None
-        self._error: Exception | None = None
-        """What the handler is told with ``handle_transport_error``."""
         self._timer: ScheduledCall | None = None
 
     def start(self, first_bytes: bytes = b"") -> None:
@@ -116,36 +87,6 @@ class WebSocketConnection(WritingSession):
     def last_read_ms(self) -> float:
         """When the peer last gave a sign of life, in milliseconds of ``flusher.now_ms()``."""
         return self._last_read * 1000.0
-
-    @property
-    def close_status(self) -> CloseStatus | None:
-        """How the session ended, ``None`` while it has not."""
-        return self._end
-
-    @property
-    def local_address(self) -> Address | None:
-        """``None`` once the socket is closed."""
-        try:
-            name = self._socket.getsockname()
-        except OSError:
-            return None
-        return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
-
-    @property
-    def text_message_size_limit(self) -> int:
-        return self._codec.max_text_size
-
-    @text_message_size_limit.setter
-    def text_message_size_limit(self, limit: int) -> None:
-        self._codec.max_text_size = limit
-
-    @property
-    def binary_message_size_limit(self) -> int:
-        return self._codec.max_binary_size
-
-    @binary_message_size_limit.setter
-    def binary_message_size_limit(self, limit: int) -> None:
-        self._codec.max_binary_size = limit
 
     def abort(self, status: CloseStatus) -> None:
         """Cut the connection without a close frame; the handler is told *status*. From any thread, harmless twice."""
@@ -210,15 +151,6 @@ class WebSocketConnection(WritingSession):
             if self._unsent is None:
                 self._all_written()
 
-    def _put(self, message: WebSocketMessage[Any], size: int) -> None:
-        if self._state is not _OPEN:
-            return
-        mailbox = self._mailbox
-        if mailbox is None:
-            mailbox = self._mailbox = deque()
-        mailbox.append(message)
-        self._mailbox_bytes += size
-
     def _react(self, end: Event | None) -> None:
         """After a read in state OPEN: answer control frames, have messages handled, notice the end."""
         outgoing = self._codec.outgoing
@@ -257,81 +189,6 @@ class WebSocketConnection(WritingSession):
             self._lost(EOFError("the connection ended without a close frame"))
         else:
             self._shut()
-
-    # The handler: in a worker.
-
-    def _submit(self) -> None:
-        if self._running:
-            return
-        self._running = True
-        try:
-            self._runtime.workers.execute(self._run)
-        except TaskRejectedError:
-            # The pool is shut down. The handler must still hear of the end, and once only.
-            spawn_raw(self._run)
-
-    def _run(self) -> None:
-        handler = self._handler
-        if handler is None:
-            return
-        try:
-            if not self._established:
-                self._established = True
-                handler.after_connection_established(self)
-            again = self._handle_messages(handler)
-        except BaseException as error:
-            self._handler_failed(error)
-            again = True
-        self._running = False
-        if again:
-            self._submit()
-        elif self._end is not None:
-            self._tell_end(handler, self._end)
-
-    def _handle_messages(self, handler: WebSocketHandler) -> bool:
-        """Whether there are more."""
-        for _ in range(_MESSAGES_PER_RUN):
-            mailbox = self._mailbox
-            if not mailbox or self._deaf:
-                self._mailbox = None
-                return False
-            message = mailbox.popleft()
-            self._mailbox_bytes -= message.payload_length
-            if not self._reading and self._state is _OPEN:
-                self._read_again(len(mailbox))
-            handler.handle_message(self, message)
-        return True
-
-    def _read_again(self, messages: int) -> None:
-        options = self._options
-        if messages * 2 <= options.mailbox_messages and self._mailbox_bytes * 2 <= options.mailbox_bytes:
-            if self._unsent_bytes <= options.send_buffer_size_limit:
-                self._read_on()
-
-    def _handler_failed(self, error: BaseException) -> None:
-        """The border to a handler without the exception decorator, or to a killed worker."""
-        logger.error("Closing session %s due to an error in its handler", self._id, exc_info=error)
-        self.close(CloseStatus.SERVER_ERROR.with_cause(EndReason.HANDLER_ERROR))
-        if not isinstance(error, (Exception, GreenletExit)):
-            self._running = False
-            self._submit()
-            raise error
-
-    def _tell_end(self, handler: WebSocketHandler, status: CloseStatus) -> None:
-        self._handler = None
-        self._say_farewell()
-        try:
-            if self._error is not None:
-                handler.handle_transport_error(self, self._error)
-        except Exception:
-            logger.exception("Error in handle_transport_error for session %s", self._id)
-        try:
-            handler.after_connection_closed(self, status)
-        except Exception:
-            logger.exception("Error in after_connection_closed for session %s", self._id)
-        finally:
-            if self._state is _CLOSED:
-                self._runtime.forget(self)
 
     # Ending: on the loop's thread.
 

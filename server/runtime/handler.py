@@ -328,8 +328,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         self._upgrade = self.legacy = None
         for name in ("rfile", "wsgi_input"):
             self.__dict__.pop(name, None)
-        environ = self.environ
+        environ = self.__dict__.pop("environ", None)
         if environ is not None:
-            self.environ = None
             environ.pop(WEBSOCKET_KEY, None)
             environ.pop(UPGRADE_KEY, None)

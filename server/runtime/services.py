@@ -13,7 +13,7 @@ from .timers import GeventTaskScheduler
 
 if TYPE_CHECKING:
     from ...messaging.executor import PooledExecutor
-    from .connection import WebSocketConnection
+    from .handling import HandlingSession
 
 
 class Runtime:
@@ -44,7 +44,7 @@ class Runtime:
         self._timer_workers = GreenletExecutor(core_pool_size=8, thread_name_prefix="wellhead-timer-", hub=self.hub)
         self.scheduler = GeventTaskScheduler(self.flusher, self._timer_workers)
         """Implements ``TaskScheduler``."""
-        self.connections: set[WebSocketConnection] = set()
+        self.connections: set[HandlingSession] = set()
         """All connections whose socket is open or whose handler has not been told of the end."""
         self._executors: list[PooledExecutor] = []
         self._none_left: Event | None = None
@@ -61,7 +61,7 @@ class Runtime:
         self._executors.append(executor)
         return executor
 
-    def forget(self, connection: WebSocketConnection) -> None:
+    def forget(self, connection: HandlingSession) -> None:
         """A connection is over, for its handler too. Harmless twice."""
         self.connections.discard(connection)
         if self._none_left is not None and not self.connections:

@@ -231,15 +231,17 @@ class WritingSession(HandshakenSession):
 
     def _encode_all(self, messages: Sequence[WebSocketMessage[Any]]) -> bytes:
         """The frames of *messages* in one piece, with a short way for what nearly all of them are."""
-        if not self._codec.is_plain or self._fragmenting:
+        if not self._codec.is_plain:
             return b"".join([self._encode(message) for message in messages])
         pieces = []
+        whole = not self._fragmenting
         for message in messages:
-            if message.__class__ is TextMessage and message.is_last and message.payload_length < SHORT:
+            if whole and message.__class__ is TextMessage and message.is_last and message.payload_length < SHORT:
                 pieces.append(TEXT_HEADERS[message.payload_length])
                 pieces.append(message.as_bytes())
             else:
                 pieces.append(self._encode(message))
+                whole = not self._fragmenting
         return b"".join(pieces)
 
     def _encode(self, message: WebSocketMessage[Any]) -> bytes:

@@ -1,0 +1,219 @@
+import logging
+
+import pytest
+from kit.handshakes import FakeUpgradeStrategy, make_environ
+from kit.serving import RecordingHandler
+from kit.streams import Service
+
+from wellhead.server.decorators import ExceptionWebSocketHandlerDecorator
+from wellhead.server.exceptions import HandshakeFailureError
+from wellhead.server.handshake.handler import DefaultHandshakeHandler
+from wellhead.server.handshake.origin import OriginPolicy
+from wellhead.server.handshake.request import HandshakeRequest, HandshakeResponse
+from wellhead.server.session import UserPrincipal
+from wellhead.server.sockjs.iframe import IframePage
+from wellhead.server.sockjs.options import CLIENT_LIBRARY_URL
+from wellhead.server.sockjs.request_handler import SockJsHttpRequestHandler
+from wellhead.server.sockjs.websocket import SockJsWebSocketHandler
+
+FOREIGN = {"Origin": "http://evil.example"}
+
+
+def user(name):
+    return {"environ": {"REMOTE_USER": name}}
+
+
+def at(address):
+    return {"environ": {"REMOTE_ADDR": address}}
+
+
+# -- who may use a session
+
+
+@pytest.mark.spec("SJS-07")
+def test_a_session_is_used_by_the_user_who_opened_it():
+    service = Service(RecordingHandler())
+    service.poll(**user("joe"))
+    assert service.send(b"[]", **user("joe")).status == 204
+    assert service.send(b"[]", **user("eve")).status == 404
+    assert service.send(b"[]").status == 404
+    assert service.request("POST", "/000/s1/xhr", **user("eve")).status == 404
+    joe = UserPrincipal("joe")
+    assert service.send(b"[]", environ={"wellhead.principal": joe, "REMOTE_ADDR": "10.9.9.9"}).status == 204
+
+
+@pytest.mark.spec("SJS-07")
+def test_a_session_of_nobody_is_used_by_nobody_from_the_same_address():
+    service = Service(RecordingHandler())
+    service.poll(**at("10.0.0.1"))
+    assert service.send(b"[]", environ={"REMOTE_ADDR": "10.0.0.1", "REMOTE_PORT": "1"}).status == 204
+    assert service.send(b"[]", **at("10.0.0.2")).status == 404
+    assert service.send(b"[]", environ={"REMOTE_ADDR": "10.0.0.1", "REMOTE_USER": "eve"}).status == 404
+
+
+@pytest.mark.spec("SJS-07")
+def test_the_handshake_handler_says_who_the_user_is_on_every_transport():
+    class Named(DefaultHandshakeHandler):
+        def determine_user(self, request, handler, attributes):
+            return UserPrincipal("guest-7")
+
+    service = Service(RecordingHandler(), handshake_handler=Named())
+    service.poll()
+    assert service.session.principal == UserPrincipal("guest-7")
+    assert service.send(b"[]").status == 204
+
+
+# -- interceptors
+
+
+class Interceptor:
+    def __init__(self, status=None, **attributes):
+        self.status = status
+        self.attributes = attributes
+        self.calls = []
+
+    def before_handshake(self, request, response, handler, attributes):
+        self.calls.append("before")
+        attributes.update(self.attributes)
+        if self.status is not None:
+            response.refuse(self.status)
+        return self.status is None
+
+    def after_handshake(self, request, response, handler, exception):
+        self.calls.append("after")
+        response.headers["X-After"] = "1"
+
+
+@pytest.mark.spec("SJS-07")
+def test_interceptors_see_the_first_request_of_a_session():
+    interceptor = Interceptor(color="red")
+    service = Service(RecordingHandler(), interceptors=[interceptor])
+    stream = service.poll()
+    service.poll()
+    service.send(b"[]")
+    assert interceptor.calls == ["before", "after"]
+    assert service.session.attributes == {"color": "red"}
+    assert ("X-After", "1") in stream.headers
+
+
+@pytest.mark.spec("SJS-07")
+def test_a_refused_first_request_leaves_no_session():
+    service = Service(RecordingHandler(), interceptors=[Interceptor(status=401)])
+    assert service.request("POST", "/000/s1/xhr").status == 401
+    assert service.service.sessions == []
+    assert service.handler.events == []
+
+
+@pytest.mark.spec("SJS-05", "SJS-07")
+def test_a_bad_callback_leaves_no_session():
+    service = Service(RecordingHandler())
+    assert service.request("GET", "/000/s1/htmlfile").status == 500
+    assert service.service.sessions == []
+
+
+# -- origins
+
+
+@pytest.mark.spec("SJS-05", "SJS-15")
+def test_suppressed_cors_adds_no_headers_and_checks_all_the_same():
+    policy = OriginPolicy(["http://a.example"], allow_credentials=True)
+    service = Service(RecordingHandler(), options={"suppress_cors": True}, policy=policy)
+    response = service.request("GET", "/info", headers={"Origin": "http://a.example"})
+    names = {name.lower() for name, _ in response.header_list}
+    assert response.status == 200 and not any("access-control" in name or name == "vary" for name in names)
+    response = service.request("OPTIONS", "/a/b/xhr", headers={"Origin": "http://a.example"})
+    assert (response.status, response.headers.get("Access-Control-Allow-Methods")) == (204, None)
+    refused = service.request("GET", "/info", headers=FOREIGN)
+    assert (refused.status, refused.body, refused.headers.get("Vary")) == (403, b"", None)
+
+
+@pytest.mark.spec("SJS-04")
+@pytest.mark.parametrize(
+    "policy, status, frame_options",
+    [(OriginPolicy(), 200, "SAMEORIGIN"), (OriginPolicy((), ("*",)), 200, None), (OriginPolicy(("*",)), 200, None),
+     (OriginPolicy(("http://a.example",)), 404, None), (OriginPolicy((), ("http://*.a.example",)), 404, None)],
+)  # fmt: skip
+def test_the_iframe_page_and_the_allowed_origins(policy, status, frame_options):
+    response = HandshakeResponse()
+    IframePage(CLIENT_LIBRARY_URL, policy).answer(HandshakeRequest(make_environ("/echo/iframe.html")), response)
+    assert (response.status, response.headers.get("X-Frame-Options")) == (status, frame_options)
+
+
+@pytest.mark.spec("SJS-01", "SJS-04")
+def test_the_iframe_page_loads_the_client_library():
+    service = Service(RecordingHandler(), options={"client_library_url": 'https://lib.example/s.js?a=1&b="2'})
+    page = service.request("GET", "/iframe.html")
+    assert b'<script src="https://lib.example/s.js?a=1&amp;b=&quot;2"></script>' in page.body
+    other = Service(RecordingHandler()).request("GET", "/iframe.html")
+    assert page.headers["ETag"] != other.headers["ETag"]
+
+
+# -- paths
+
+
+@pytest.mark.spec("SJS-02")
+@pytest.mark.parametrize(
+    "pattern, path, status",
+    [("/echo", "/echo", 200), ("/echo", "/echo/", 200), ("/echo/", "/echo/info", 200), ("echo", "/echo/info", 200),
+     ("/{room}/echo", "/blue/echo/info", 200), ("/", "/info", 200), ("/a/b", "/a/b/000/x/xhr", 405)],
+)  # fmt: skip
+def test_the_services_own_part_of_the_path(pattern, path, status):
+    handler = SockJsHttpRequestHandler(pattern, Service(RecordingHandler()).service, RecordingHandler())
+    assert isinstance(handler.handler, ExceptionWebSocketHandlerDecorator)
+    request = HandshakeRequest(make_environ(path, headers={"Upgrade": None}))
+    assert handler.handle(request).status == status
+
+
+@pytest.mark.spec("SJS-02")
+def test_what_is_not_found_is_a_warning(caplog):
+    service = Service(RecordingHandler())
+    with caplog.at_level(logging.WARNING):
+        assert service.request("GET", "/nothing").status == 404
+    assert "404 for http://localhost:8080/echo/nothing: no SockJS path" in caplog.text
+
+
+# -- WebSocket
+
+
+def service_with_upgrades(**options):
+    strategy = FakeUpgradeStrategy()
+    service = Service(RecordingHandler(), handshake_handler=DefaultHandshakeHandler(strategy), **options)
+    return service, strategy
+
+
+def handshake(service, path, **headers):
+    environ = make_environ("/echo" + path, headers=headers)
+    return service.service.handle(HandshakeRequest(environ), path, service.handler)
+
+
+@pytest.mark.spec("SJS-12")
+def test_a_handshake_is_made_for_frames_or_for_the_handler_itself():
+    service, strategy = service_with_upgrades()
+    assert handshake(service, "/000/s1/websocket").upgraded
+    assert handshake(service, "/websocket").upgraded
+    assert isinstance(strategy.upgrades[0].handler, SockJsWebSocketHandler)
+    assert strategy.upgrades[1].handler is service.handler
+
+
+@pytest.mark.spec("SJS-12")
+def test_the_sub_protocols_offered_are_the_handlers():
+    service, strategy = service_with_upgrades()
+    service.handler.sub_protocols = ["v12.stomp"]
+    handshake(service, "/000/s1/websocket", **{"Sec-WebSocket-Protocol": "x, v12.stomp"})
+    assert strategy.upgrades[0].sub_protocol == "v12.stomp"
+
+
+@pytest.mark.spec("SJS-12")
+@pytest.mark.parametrize("path", ["/000/s1/websocket", "/websocket"])
+def test_interceptors_see_handshakes(path):
+    interceptor = Interceptor(color="red")
+    service, strategy = service_with_upgrades(interceptors=[interceptor])
+    handshake(service, path)
+    assert interceptor.calls == ["before", "after"]
+    assert strategy.upgrades[0].attributes == {"color": "red"}
+    interceptor.status = 401
+    assert handshake(service, path).status == 401
+    strategy.error, interceptor.status = HandshakeFailureError("no"), None
+    with pytest.raises(HandshakeFailureError):
+        handshake(service, path)
+    assert interceptor.calls[-2:] == ["before", "after"]

@@ -1,0 +1,116 @@
+import logging
+
+import pytest
+from kit.scheduling import ManualTaskScheduler
+
+from wellhead.server.sockjs.timers import SockJsTimers
+
+
+class Target:
+    def __init__(self, due_ms, error=None):
+        self.due_ms = due_ms
+        self.error = error
+        self.calls = []
+
+    def next_due_ms(self):
+        return self.due_ms
+
+    def on_due(self, now_ms):
+        self.calls.append(now_ms)
+        self.due_ms = None
+        if self.error is not None:
+            raise self.error
+
+
+class StoppedScheduler(ManualTaskScheduler):
+    stopped = True
+
+    def schedule(self, task, delay_ms):
+        if self.stopped:
+            raise RuntimeError("not started")
+        return super().schedule(task, delay_ms)
+
+
+@pytest.fixture
+def clock():
+    return ManualTaskScheduler()
+
+
+def watch(timers, *targets):
+    watches = [timers.watch(target) for target in targets]
+    for each in watches:
+        each.moved()
+    return watches
+
+
+@pytest.mark.spec("LIFE-02")
+def test_each_deadline_is_met_once_in_order(clock):
+    targets = [Target(due) for due in (300, 100, 200)]
+    watch(SockJsTimers(clock), *targets)
+    assert len(clock.pending) == 1
+    clock.advance(1_000)
+    assert [target.calls for target in targets] == [[300], [100], [200]]
+    assert clock.pending == []
+
+
+@pytest.mark.spec("LIFE-02")
+def test_a_deadline_that_moved_away_is_asked_for_again(clock):
+    target = Target(100)
+    watch(SockJsTimers(clock), target)
+    target.due_ms = 5_000
+    clock.advance(4_999)
+    assert target.calls == []
+    clock.advance(1)
+    assert target.calls == [5_000]
+
+
+@pytest.mark.spec("LIFE-02")
+def test_a_deadline_that_came_closer_is_met(clock):
+    target = Target(5_000)
+    (own,) = watch(SockJsTimers(clock), target)
+    target.due_ms = 100
+    own.moved()
+    clock.advance(100)
+    assert target.calls == [100]
+    clock.advance(10_000)
+    assert target.calls == [100]
+
+
+@pytest.mark.spec("LIFE-02")
+def test_a_cancelled_watch_is_never_met(clock):
+    target = Target(100)
+    (own,) = watch(SockJsTimers(clock), target)
+    own.cancel()
+    own.moved()
+    clock.advance(1_000)
+    assert target.calls == []
+
+
+@pytest.mark.spec("LIFE-02")
+def test_an_error_at_one_deadline_is_logged_and_touches_no_other(clock, caplog):
+    broken, other = Target(100, LookupError("broken")), Target(100)
+    watch(SockJsTimers(clock), broken, other)
+    with caplog.at_level(logging.ERROR):
+        clock.advance(100)
+    assert other.calls == [100]
+    assert "Error at the deadline of" in caplog.text
+
+
+@pytest.mark.spec("LIFE-02")
+def test_deadlines_close_together_are_met_together(clock):
+    targets = [Target(100 + number) for number in range(10)]
+    watch(SockJsTimers(clock), *targets)
+    clock.advance(200)
+    assert {call for target in targets for call in target.calls} == {100, 120}
+
+
+@pytest.mark.spec("LIFE-02")
+def test_without_a_running_scheduler_nothing_is_lost():
+    clock = StoppedScheduler()
+    timers = SockJsTimers(clock)
+    early, late = Target(100), Target(200)
+    watch(timers, early)
+    clock.stopped = False
+    watch(timers, late)
+    clock.advance(200)
+    assert early.calls == late.calls == [200]
