@@ -274,6 +274,9 @@ class WellheadApp:
             return
         self.web_socket_message_broker_stats.stop()
         self.sub_protocol_web_socket_handler.stop()
+        for endpoint in (*self._endpoints.endpoints, *self._handlers.registrations):
+            if endpoint.sockjs is not None:
+                endpoint.sockjs.close_sessions()
         self.simple_broker_message_handler.stop()
         self.user_destination_message_handler.stop()
         self.simp_annotation_method_message_handler.stop()

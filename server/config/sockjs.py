@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from ..close import CloseStatus, EndReason
 from ..handshake.handler import HandshakeHandler
 from ..handshake.interceptors import HandshakeInterceptor
 from ..handshake.origin import OriginPolicy
@@ -44,6 +45,7 @@ class SockJsServiceRegistration:
         self.session_ids = session_ids
         self._transports: Sequence[Transport] | None = None
         self._overrides: Sequence[Transport] = ()
+        self._service: SockJsService | None = None
 
     def set_options(self, **changes: Any) -> Self:
         """Change any fields of ``SockJsOptions`` at once."""
@@ -57,7 +59,8 @@ class SockJsServiceRegistration:
         return self.set_options(client_library_url=url)
 
     def set_session_cookie_needed(self, needed: bool) -> Self:
-        """True: ``/info`` says so and ``JSESSIONID`` is set or echoed; False: it says no. Not called: it says so, alone."""
+        """True: ``/info`` says so and ``JSESSIONID`` is set or echoed; False: it says no. Not called: it says so,
+        alone."""
         return self.set_options(session_cookie_needed=needed)
 
     def set_web_socket_enabled(self, enabled: bool) -> Self:
@@ -131,7 +134,7 @@ class SockJsServiceRegistration:
         scheduler = self.task_scheduler or task_scheduler
         if scheduler is None:
             raise RuntimeError("SockJS needs a task scheduler")
-        return SockJsService(
+        self._service = SockJsService(
             scheduler,
             self.options,
             policy=self.policy,
@@ -140,6 +143,12 @@ class SockJsServiceRegistration:
             transports=self._all_transports(),
             session_ids=self.session_ids,
         )
+        return self._service
+
+    def close_sessions(self) -> None:
+        """The application stops: close the sessions over HTTP with 1001, also those that nobody asks for just now."""
+        if self._service is not None:
+            self._service.close_sessions(CloseStatus.GOING_AWAY.with_cause(EndReason.SERVER_STOPPED))
 
     def _all_transports(self) -> Sequence[Transport]:
         if self._transports is not None:

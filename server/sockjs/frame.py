@@ -14,8 +14,8 @@ from typing import NamedTuple
 OPEN = b"o"
 HEARTBEAT = b"h"
 
-# Browsers change or drop these on some transports. Lone surrogates are among them, and what lies beyond the BMP: it is two
-# units for JavaScript.
+# Browsers change or drop these on some transports. Lone surrogates are among them, and what lies beyond the BMP: it is
+# two units for JavaScript.
 _ESCAPED = re.compile(
     "[\x00-\x1f\u200c-\u200f\u2028-\u202f\u2060-\u206f\ufff0-\uffff\ud800-\udfff\U00010000-\U0010ffff]"
 )
@@ -110,10 +110,8 @@ def decode_array(data: bytes | str) -> list[str]:
 def decode_messages(data: bytes | str) -> list[str]:
     """As ``decode_array``, and a single JSON string is one message: what a WebSocket may bring."""
     value = _load(data)
-    return [value] if isinstance(value, str) else decode_array_value(value)
-
-
-def decode_array_value(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
     if not isinstance(value, list):
         raise BrokenJsonError
     return _strings(value)

@@ -1,25 +1,25 @@
 """A session over HTTP: it lives on while requests come and go (SJS-07 to SJS-11, SJS-13, SJS-14).
 
-Station: between the handler and the one response that brings messages to the client at the moment, if there is one. What is sent
-waits in the cache for it. The session owns order, cache, heart-beat and state; the response only moves bytes.
+Station: between the handler and the one response that brings messages to the client at the moment, if there is one.
+What is sent waits in the cache for it. The session owns order, cache, heart-beat and state; the response only moves
+bytes.
 
-Everything that writes happens on the loop's thread where the host has a loop; elsewhere, and for what other threads send, there is
-the session's lock. It is held over writes, which never block.
+Everything that writes happens on the loop's thread where the host has a loop; elsewhere, and for what other threads
+send, there is the session's lock. It is held over writes, which never block.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from ..close import CloseStatus, EndReason
 from ..decorators import TRACE
-from ..flush import Flusher
 from ..handlers import WebSocketHandler
-from ..message import TextMessage, WebSocketMessage
-from .exceptions import SockJsMessageDeliveryError
+from ..message import TextMessage
+from .delivery import Delivery
 from .frame import OPEN, close_frame
 from .mailbox import Mailbox
 from .options import SockJsOptions
@@ -33,7 +33,6 @@ vanished_logger = logging.getLogger("wellhead.server.sockjs.disconnected_client"
 """Clients that vanished: one line each at DEBUG, with the stack at TRACE."""
 
 _ANOTHER = close_frame(2010, "Another connection still open")
-_LOOP_TIMEOUT_MS = 10_000
 _VANISHED = CloseStatus.NO_CLOSE_FRAME.with_cause(EndReason.CLIENT_VANISHED)
 _EXPIRED = GO_AWAY.with_cause(EndReason.CLIENT_VANISHED)
 
@@ -174,7 +173,8 @@ class HttpSockJsSession(SockJsSession):
     def _answer_only(self, stream: HttpStream, framing: Framing, headers: Sequence[tuple[str, str]]) -> None:
         """Tell a request that it is one too many, or that the session is over and what it missed before that.
 
-        Differs from Spring: what was sent before the close still arrives, and the close frame is the session's own, not always 3000.
+        Differs from Spring: what was sent before the close still arrives, and the close frame is the session's own, not
+        always 3000.
         """
         stream.start(headers, _NOBODY)
         if framing.prelude:
@@ -196,7 +196,8 @@ class HttpSockJsSession(SockJsSession):
     # -- requests that bring messages from the client
 
     def receive(self, messages: Sequence[str], size: int) -> None:
-        """Deliver *messages*, whose request had *size* bytes, to the handler, one by one; the rest is dropped once it is closed.
+        """Deliver *messages*, whose request had *size* bytes, to the handler, one by one; the rest is dropped once it
+        is closed.
 
         When a call of the handler is under way elsewhere they are delivered after it, and this returns before.
 
@@ -208,7 +209,7 @@ class HttpSockJsSession(SockJsSession):
         waiting = self._mailbox.waiting_bytes
         if waiting and waiting + size > self._options.max_body_size:
             raise RequestError(503)
-        delivery = _Delivery(self, messages)
+        delivery = Delivery(self, self._handler, messages)
         self._mailbox.call(delivery.run, size)
         if delivery.failure is not None:
             raise delivery.failure
@@ -287,7 +288,8 @@ class HttpSockJsSession(SockJsSession):
         with self._lock:
             if self._state is _CLOSED:
                 return
-            self._error = error
+            # An ended connection is no error here: aborting the request is how clients over HTTP say good-bye.
+            self._error = None if isinstance(error, EOFError) else error
             self._cache.clear()
             self._end(_VANISHED)
             if self._stream is not None:
@@ -387,126 +389,3 @@ class HttpSockJsSession(SockJsSession):
             self._handler.after_connection_closed(self, status)
         except Exception:
             logger.debug("Error in after_connection_closed for session %s", self._id, exc_info=True)
-
-
-class _Delivery:
-    """The messages of one request on their way to the handler."""
-
-    __slots__ = ("_messages", "_session", "failure")
-
-    def __init__(self, session: HttpSockJsSession, messages: Sequence[str]) -> None:
-        self._session = session
-        self._messages = messages
-        self.failure: SockJsMessageDeliveryError | None = None
-
-    def run(self) -> None:
-        session = self._session
-        for number, text in enumerate(self._messages):
-            if not session.is_open:
-                logger.log(TRACE, "Session %s is closed: %d messages dropped", session.id, len(self._messages) - number)
-                return
-            try:
-                session._handler.handle_message(session, TextMessage(text))
-            except Exception as error:
-                if session.is_open:
-                    logger.error("Error in the handler of session %s", session.id, exc_info=error)
-                    self.failure = SockJsMessageDeliveryError(session.id, self._messages[number:], error)
-                    self.failure.__cause__ = error
-                return
-
-
-class LoopHttpSockJsSession(HttpSockJsSession):
-    """A session over HTTP on a server with a loop: implements ``NonBlockingWebSocketSession`` and ``Flushable``.
-
-    What is sent within one turn of the loop goes out in one write.
-    """
-
-    __slots__ = ("_asked", "_flusher", "_waiting")
-
-    def __init__(self, *arguments: Any, flusher: Flusher, **options: Any) -> None:
-        HttpSockJsSession.__init__(self, *arguments, **options)
-        self._flusher = flusher
-        self._asked = False
-        self._waiting: list[Callable[[], None]] = []
-        """Whom to tell when nothing waits any more."""
-
-    @property
-    def flusher(self) -> Flusher:
-        return self._flusher
-
-    @property
-    def last_read_ms(self) -> float:
-        """When the client last sent a request, in milliseconds of ``flusher.now_ms()``."""
-        return self._flusher.now_ms() - self.idle_ms()
-
-    @property
-    def pending_bytes(self) -> int:
-        """What the client has not taken, and characters of what waits for a request."""
-        stream = self._stream
-        return sum(map(len, self._cache)) + (stream.pending_bytes if stream is not None else 0)
-
-    def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
-        """Hand over messages, in order, as one write. On the loop's thread only.
-
-        What finds no request waits here, and counts as not taken: False is returned, and *drained* called when a request took it,
-        or the session is closed. So the sender's limits hold, and that of the cache, which is for sessions without any, does not.
-        """
-        if self._state is not _OPEN:
-            return True
-        texts = []
-        for message in messages:
-            if not isinstance(message, TextMessage):
-                raise ValueError("SockJS supports text messages only")
-            texts.append(message.payload)
-        with self._lock:
-            self._cache += texts
-            self._flush_cache()
-        if self._all_taken():
-            return True
-        self._waiting.append(drained)
-        return False
-
-    def flush(self) -> None:
-        """Write what ``send_message`` has gathered in this turn. Called by the flusher."""
-        self._asked = False
-        HttpSockJsSession._resume(self)
-        self._tell_waiting()
-
-    def _all_taken(self) -> bool:
-        stream = self._stream
-        return not self._cache and (stream is None or not stream.pending_bytes)
-
-    def _tell_waiting(self) -> None:
-        if self._waiting and (self._all_taken() or self._state is not _OPEN):
-            waiting, self._waiting = self._waiting, []
-            for drained in waiting:
-                drained()
-
-    def _resume(self) -> None:
-        """There is room again: let who waits add what it has, so that all of it goes in one response."""
-        stream = self._stream
-        if self._waiting and stream is not None and not stream.pending_bytes:
-            waiting, self._waiting = self._waiting, []
-            for drained in waiting:
-                drained()
-        HttpSockJsSession._resume(self)
-        self._tell_waiting()
-
-    def _make_room(self) -> None:
-        self._flusher.run_now(self.flush, timeout_ms=_LOOP_TIMEOUT_MS)
-
-    def _flush_soon(self) -> None:
-        if not self._asked:
-            self._asked = True
-            self._flusher.request(self)
-
-    def _close(self, status: CloseStatus) -> None:
-        if not self._flusher.run_now(lambda: self._close_now(status), timeout_ms=_LOOP_TIMEOUT_MS):
-            logger.debug("Session %s: the loop is busy, the close waits for it", self._id)
-
-    def _ended(self) -> None:
-        self._tell_waiting()
-        HttpSockJsSession._ended(self)
-
-    def on_due(self, now_ms: float) -> None:
-        self._flusher.run_now(lambda: HttpSockJsSession.on_due(self, now_ms), timeout_ms=_LOOP_TIMEOUT_MS)

@@ -9,8 +9,8 @@ import uuid
 class SessionIds:
     """The ids that are in use, shared by all services whose sessions reach the same handler.
 
-    The SockJS protocol lets two WebSockets use the same session id, and two endpoints do not know of each other. What stands
-    above tells sessions apart by their id, so only one can have it; the others get a random one.
+    The SockJS protocol lets two WebSockets use the same session id, and two endpoints do not know of each other. What
+    stands above tells sessions apart by their id, so only one can have it; the others get a random one.
     """
 
     def __init__(self) -> None:

@@ -34,8 +34,8 @@ _PAGE = """<!DOCTYPE html>
 class IframePage:
     """The page for one client library.
 
-    Differs from Spring: cacheable for a year, as the SockJS protocol has it; the pattern ``*`` allows any origin, so that it is
-    no restriction to protect by keeping the page back.
+    Differs from Spring: cacheable for a year, as the SockJS protocol has it; the pattern ``*`` allows any origin, so
+    that it is no restriction to protect by keeping the page back.
     """
 
     def __init__(self, client_library_url: str, policy: OriginPolicy) -> None:

@@ -1,6 +1,7 @@
 """Script tags: ``GET .../jsonp`` (polling) and ``POST .../jsonp_send`` (SJS-05). Off unless ``jsonp_enabled``.
 
-Differs from Spring, which has removed it: no origin can be checked, so that any page can connect with the cookies of its visitor.
+Differs from Spring, which has removed it: no origin can be checked, so that any page can connect with the cookies of
+its visitor.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class JsonpTransport:
 
     def framing(self, request: HandshakeRequest) -> Framing:
         callback = callback_of(request, _LONGEST_CALLBACK)
-        # The comment keeps the response from being taken for something else than a script: the caller chose its first bytes.
+        # The comment keeps the response from being taken for something else than a script: the caller chose its first
+        # bytes.
         return ScriptFraming(b"/**/" + callback.encode() + b"(", b");\r\n")
 
 

@@ -1,7 +1,7 @@
 """The calls of one session's handler, one after the other, in order (WSA-01).
 
-Station: between the requests, timers and closes of a session, which come from anywhere, and its handler. There is no worker of its
-own: whoever brings a call while nobody is calling does the calling.
+Station: between the requests, timers and closes of a session, which come from anywhere, and its handler. There is no
+worker of its own: whoever brings a call while nobody is calling does the calling.
 """
 
 from __future__ import annotations

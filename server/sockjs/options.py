@@ -38,12 +38,13 @@ class SockJsOptions:
     client_library_url: str = CLIENT_LIBRARY_URL
     """What the iframe page loads; must be the version that the page itself uses."""
     session_cookie_needed: bool | None = None
-    """Whether ``/info`` tells clients to send cookies. None: it does, and no cookie is set here. True: it does, and each
-    transport answers with ``JSESSIONID``, the client's own or ``dummy``, for load balancers that stick by it."""
+    """Whether ``/info`` tells clients to send cookies. None: it does, and no cookie is set here. True: it does, and
+    each transport answers with ``JSESSIONID``, the client's own or ``dummy``, for load balancers that stick by it."""
     web_socket_enabled: bool = True
     """Serve both WebSocket transports; off where something on the way breaks WebSocket."""
     jsonp_enabled: bool = False
-    """Serve ``jsonp`` and ``jsonp_send``, which Spring gave up in 5.1: no origin can be checked, a page of any site gets in."""
+    """Serve ``jsonp`` and ``jsonp_send``, which Spring gave up in 5.1: no origin can be checked, a page of any site
+    gets in."""
 
     # responses
     stream_bytes_limit: int = 128 * 1024

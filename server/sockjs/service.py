@@ -1,6 +1,7 @@
 """A SockJS service: from a path below the endpoint to what answers it (SJS-02, SJS-05, SJS-07).
 
-Station: between the request handler of a path and the transports. It holds the table of sessions and decides who may use which.
+Station: between the request handler of a path and the transports. It holds the table of sessions and decides who may
+use which.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from .eventsource import EventSourceTransport
 from .exceptions import SockJsMessageDeliveryError
 from .frame import FrameError, decode_array
 from .htmlfile import HtmlFileTransport
-from .http_session import HttpSockJsSession, LoopHttpSockJsSession
+from .http_session import HttpSockJsSession
 from .ids import SessionIds
 from .iframe import PATH as IFRAME_PATH
 from .iframe import IframePage
 from .info import answer_info
 from .jsonp import JsonpSendTransport, JsonpTransport
+from .loop_session import LoopHttpSockJsSession
 from .options import SockJsOptions
 from .session import GO_AWAY, SessionFacts
 from .stream import STREAM_KEY, HttpStreamHost

@@ -1,7 +1,7 @@
-"""What all SockJS sessions share, whatever they run on: facts of the first request, state, heart-beat, clock (SJS-07, SJS-13).
+"""What all SockJS sessions share: facts of the first request, state, heart-beat, clock (SJS-07, SJS-13).
 
-Station: the ``WebSocketSession`` that a handler sees when its client came by SockJS. ``http_session`` and ``websocket`` have the two
-kinds.
+Station: the ``WebSocketSession`` that a handler sees when its client came by SockJS. ``http_session`` and ``websocket``
+have the two kinds.
 """
 
 from __future__ import annotations
@@ -165,8 +165,7 @@ class SockJsSession(BaseWebSocketSession):
         """Send a text message. Never blocks on HTTP.
 
         Raises:
-            RuntimeError: the session is closed, or not open yet; on HTTP also ``Queue full``: the client does not come for what
-                it gets.
+            RuntimeError: the session is not open; on HTTP also ``Queue full``: the client does not come for more.
             ValueError: the message is no text message.
         """
         if self._state is not SessionState.OPEN:
@@ -176,7 +175,7 @@ class SockJsSession(BaseWebSocketSession):
         self._send_text(message)
 
     def close(self, status: CloseStatus = GO_AWAY) -> None:
-        """Close with 3000 ``Go away!`` unless told otherwise; does nothing when it is closed already. From any thread."""
+        """Close, with 3000 ``Go away!`` unless told otherwise; does nothing when it is closed. From any thread."""
         if self._state is not SessionState.CLOSED:
             self._close(status)
 

@@ -1,7 +1,7 @@
 """A response that waits: the seam between SockJS sessions and the server that owns the socket.
 
-Station: below the HTTP transports, above the socket. A server that can hold a response without a thread or greenlet puts its
-``HttpStreamHost`` into the environ; ``wsgi_stream`` serves the others.
+Station: below the HTTP transports, above the socket. A server that can hold a response without a thread or greenlet
+puts its ``HttpStreamHost`` into the environ; ``wsgi_stream`` serves the others.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The deadlines of all sessions of a service: one queue, one timer (SJS-13, SJS-14, LIFE-02).
 
-Station: beside the sessions. A session costs one entry here. Activity only changes what the session answers when it is asked: an
-entry whose time has come asks, and goes back into the queue if the session's time has not.
+Station: beside the sessions. A session costs one entry here. Activity only changes what the session answers when it is
+asked: an entry whose time has come asks, and goes back into the queue if the session's time has not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """WebSocket: ``GET .../websocket`` with SockJS frames in text messages (SJS-12).
 
-Station: a handler of native sessions on one side, a SockJS session for the application's handler on the other. ``/websocket`` without
-server and session is not here: it is a handshake like any other.
+Station: a handler of native sessions on one side, a SockJS session for the application's handler on the other.
+``/websocket`` without server and session is not here: it is a handshake like any other.
 """
 
 from __future__ import annotations

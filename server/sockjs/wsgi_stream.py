@@ -1,7 +1,7 @@
 """Waiting responses on any WSGI server: the request's thread waits for what the session writes.
 
-Station: as ``stream``. Costs a thread for each waiting request, and a vanished client is noticed when the next write fails: at the
-latest with a heart-beat.
+Station: as ``stream``. Costs a thread for each waiting request, and a vanished client is noticed when the next write
+fails: at the latest with a heart-beat.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class WsgiHttpStream:
 
     @property
     def pending_bytes(self) -> int:
-        # The server takes one part at a time, and blocks while its client does not: what waits here is what it has not taken.
+        # The server takes one part at a time, and blocks while its client does not: what waits here is what it has not
+        # taken.
         return sum([len(part) for part in list(self._parts)])
 
     @property

@@ -1,4 +1,4 @@
-"""An HTTP client of one bare socket, which sends what it is told, right or wrong, and shows what came, chunk by chunk."""
+"""An HTTP client of one bare socket: sends what it is told, right or wrong, and shows what came, chunk by chunk."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from kit.handshakes import make_environ
 from kit.scheduling import ManualTaskScheduler
-
 from wellhead.server.handshake.request import HandshakeRequest, HandshakeResponse
 from wellhead.server.sockjs.options import SockJsOptions
 from wellhead.server.sockjs.service import SockJsService

@@ -275,8 +275,11 @@ def test_nothing_is_left_of_sessions_that_ended(server, browser, handler):
 
     def left():
         gc.collect()
-        kinds = GeventHttpStream, WellheadHandler
-        return [each for each in gc.get_objects() if isinstance(each, kinds)]
+        objects = gc.get_objects()
+        streams = [each for each in objects if isinstance(each, GeventHttpStream) and each._server is server.server]
+        return streams + [
+            each for each in objects if isinstance(each, WellheadHandler) and each.server is server.server
+        ]
 
     wait_until(server, lambda: not server.server.handlers)
     assert server.call(left) == []

@@ -31,7 +31,7 @@ FRAMES = [
     (close_frame(1011, None), Frame("c", (), 1011), b'c[1011,""]'),
     (close_frame(2010, "Another connection still open"), Frame("c", (), 2010, "Another connection still open"),
      b'c[2010,"Another connection still open"]'),
-    (close_frame(4000, 'a "quoted" reason'), Frame("c", (), 4000, 'a "quoted" reason'), b'c[4000,"a \\"quoted\\" reason"]'),
+    (close_frame(4000, 'a "quoted" one'), Frame("c", (), 4000, 'a "quoted" one'), b'c[4000,"a \\"quoted\\" one"]'),
 ]  # fmt: skip
 
 QUOTED = [
@@ -98,7 +98,8 @@ def test_what_is_no_array_is_no_payload(data):
 @pytest.mark.spec("SJS-11")
 @pytest.mark.parametrize(
     "data",
-    [b'["x', b"[1]", b'["a",null]', b'[["a"]]', b"\xff", b'["\xff"]', b"[" * 100_000, b"\xef\xbb\xbf[]", b"[1" + b"1" * 9000],
+    [b'["x', b"[1]", b'["a",null]', b'[["a"]]', b"\xff", b'["\xff"]', b"[" * 100_000, b"\xef\xbb\xbf[]",
+     b"[" + b"1" * 9000 + b"]"],
 )  # fmt: skip
 def test_what_is_no_json_or_no_strings_is_broken(data):
     with pytest.raises(BrokenJsonError, match=r"Broken JSON encoding\."):

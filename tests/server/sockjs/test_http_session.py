@@ -449,6 +449,13 @@ def test_a_vanished_client_ends_the_session(loop, caplog):
 
 
 @pytest.mark.spec("SJS-14")
+def test_a_client_that_ends_the_connection_says_good_bye():
+    service = Service(RecordingHandler())
+    service.stream().vanish(EOFError("the connection ended"))
+    assert service.handler.events[1:] == [("closed", 1006, EndReason.CLIENT_VANISHED)]
+
+
+@pytest.mark.spec("SJS-14")
 def test_a_client_that_vanishes_before_it_had_the_end_of_a_response_lost_messages():
     service = Service(RecordingHandler(), options={"stream_bytes_limit": 5})
     stream = service.stream()

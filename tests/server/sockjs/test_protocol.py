@@ -423,7 +423,11 @@ def test_xhr_polling(browser):
 def test_broken_requests_do_no_harm(browser):
     url = fresh_url()
     browser.post(url + "/xhr")
-    for body, text in (('["x', b"Broken JSON encoding."), ("", b"Payload expected."), ("[1]", b"Broken JSON encoding.")):
+    for body, text in (
+        ('["x', b"Broken JSON encoding."),
+        ("", b"Payload expected."),
+        ("[1]", b"Broken JSON encoding."),
+    ):
         response = browser.post(url + "/xhr_send", body)
         assert (response.status, response.body) == (500, text)
     assert browser.post(url + "/xhr_send", '["a"]').status == 204
