@@ -32,10 +32,10 @@ test: $(VENV)/.has-test system tests/clients/node_modules/.package-lock.json
 	if [ -n "$$failed" ]; then echo "failed in the mode:$$failed"; exit 1; fi
 
 ## make check       ruff, its formatter, mypy
-check: $(VENV)/.has-check build/ns/wellhead
+check: $(VENV)/.has-check $(VENV)/.has-test build/ns/wellhead
 	@$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	MYPYPATH=build/ns $(VENV)/bin/mypy -p wellhead.messaging -p wellhead.server
+	MYPYPATH=build/ns $(VENV)/bin/mypy -p wellhead.messaging -p wellhead.server -p samples -p benchmarks -p compliance
 
 ## make spec        the behaviour ids of docs/specification.md that no test proves yet
 spec:

@@ -9,8 +9,10 @@ E = TypeVar("E", bound=enum.Enum)
 
 
 def plain_members(enumeration: type[E]) -> type[E]:
-    """Make ``Enum.MEMBER`` a plain attribute of the class. Python 3.11 goes through a descriptor written in Python instead,
-    which costs as much as a handful of dict look-ups; later versions do this themselves.
+    """Make ``Enum.MEMBER`` a plain attribute of the class.
+
+    Python 3.11 goes through a descriptor written in Python instead, which costs as much as a handful of dict look-ups;
+    later versions do this themselves.
     """
     for member in enumeration:
         type.__setattr__(enumeration, member.name, member)

@@ -2,13 +2,15 @@
 
 An accessor and the headers object that it hands out share one dict, and the headers know their accessor. So one
 message can pass a pipeline whose stations still change its headers, without a copy, until the last station freezes
-them.
+them. The accessor only has a weak reference to the headers: with a cycle every message would wait for the garbage
+collector.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
+import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol, Self, TypeVar
 
@@ -35,13 +37,16 @@ _CHECKED = frozenset((ID, TIMESTAMP, REPLY_CHANNEL, ERROR_CHANNEL))
 class MutableMessageHeaders(MessageHeaders):
     """Headers that their accessor may still change. Reading is as for any headers."""
 
-    __slots__ = ("accessor", "mutable")
+    __slots__ = ("__weakref__", "accessor")
 
     def __init__(self, values: dict[str, Any], accessor: MessageHeaderAccessor) -> None:
         self._map = values
         self._id_pending = False
         self.accessor = accessor
-        self.mutable = True
+
+    @property
+    def mutable(self) -> bool:
+        return self.accessor._mutable
 
 
 class MessageHeaderAccessor:
@@ -51,7 +56,7 @@ class MessageHeaderAccessor:
     anything after the headers were frozen raises RuntimeError (``Already immutable``).
     """
 
-    __slots__ = ("_headers", "_id_generator", "_leave_mutable", "_map", "_modified", "_timestamp")
+    __slots__ = ("_headers", "_id_generator", "_leave_mutable", "_map", "_modified", "_mutable", "_timestamp")
 
     def __init__(self, source: Message[Any] | Mapping[str, Any] | None = None) -> None:
         """Start from a copy of the headers of *source* without id and timestamp, or empty."""
@@ -68,7 +73,8 @@ class MessageHeaderAccessor:
     def _begin(self, values: dict[str, Any]) -> None:
         """Start with *values*, which are this accessor's own from now on."""
         self._map = values
-        self._headers = MutableMessageHeaders(values, self)
+        self._headers: weakref.ref[MutableMessageHeaders] | None = None
+        self._mutable = True
         self._leave_mutable = False
         self._modified = False
         self._timestamp = False
@@ -114,15 +120,18 @@ class MessageHeaderAccessor:
         """The live headers, frozen by this call unless ``leave_mutable`` is on."""
         if not self._leave_mutable:
             self.set_immutable()
-        return self._headers
+        headers = self._headers() if self._headers is not None else None
+        if headers is None:
+            headers = MutableMessageHeaders(self._map, self)
+            self._headers = weakref.ref(headers)
+        return headers
 
     def set_immutable(self) -> None:
         """Freeze: make the id if one is wanted and missing, set the timestamp if it is switched on.
 
         Twice does nothing more.
         """
-        headers = self._headers
-        if not headers.mutable:
+        if not self._mutable:
             return
         values = self._map
         if ID not in values:
@@ -131,14 +140,14 @@ class MessageHeaderAccessor:
                 values[ID] = generated
         if self._timestamp and TIMESTAMP not in values:
             values[TIMESTAMP] = time.time_ns() // 1_000_000
-        headers.mutable = False
+        self._mutable = False
 
     def _generate_id(self) -> uuid.UUID | None:
         return (self._id_generator or _Ids.generate)()
 
     @property
     def is_mutable(self) -> bool:
-        return self._headers.mutable
+        return self._mutable
 
     @property
     def is_modified(self) -> bool:
@@ -166,7 +175,7 @@ class MessageHeaderAccessor:
         return self._map.copy()
 
     def _check_mutable(self) -> None:
-        if not self._headers.mutable:
+        if not self._mutable:
             raise RuntimeError("Already immutable")
 
     # -- generic access
@@ -180,7 +189,7 @@ class MessageHeaderAccessor:
         Raises ValueError for ``id`` and ``timestamp``, and for a reply or error channel that is neither a channel
         nor a name.
         """
-        if not self._headers.mutable:
+        if not self._mutable:
             raise RuntimeError("Already immutable")
         if name in _CHECKED:
             self._verify(name, value)

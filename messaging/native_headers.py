@@ -47,7 +47,7 @@ class NativeMessageHeaderAccessor(MessageHeaderAccessor):
             self._map[NATIVE_HEADERS] = self._native
 
     def set_immutable(self) -> None:
-        if self._headers.mutable and self._native is not None:
+        if self._mutable and self._native is not None:
             self._map[NATIVE_HEADERS] = MappingProxyType(self._native)
         super().set_immutable()
 

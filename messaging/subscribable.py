@@ -94,33 +94,32 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
     def _choose_path(self) -> None:
         """Work out whether messages may take the short path: nothing but ``pre_send`` hooks and the sender's thread."""
         hooks = [hook for _, hook in self._hooks.pre_send]
-        self._freezes = (
-            bool(hooks) and getattr(hooks[-1], "__func__", None) is ImmutableMessageChannelInterceptor.pre_send
-        )
-        self._before = tuple(hooks[:-1] if self._freezes else hooks)
+        freezes = bool(hooks) and getattr(hooks[-1], "__func__", None) is ImmutableMessageChannelInterceptor.pre_send
+        before = tuple(hooks[:-1] if freezes else hooks)
         own_way = type(self)._send_internal is not ExecutorSubscribableChannel._send_internal
         plain = self._hooks.plain and self._executor is None and not self._around and not own_way
-        self._short: tuple[MessageHandler, ...] | None = self._handlers if plain else None
+        self._short = (before, freezes, self._handlers) if plain else None
 
     def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
         """As every channel. What a broadcast costs for each recipient is spent here and behind, so that most channels
         take a short path that does the same with fewer calls.
         """
-        handlers = self._short
-        if handlers is None or message is None:
+        short = self._short
+        if short is None or message is None:
             return super().send(message, timeout_ms)
+        before, freezes, handlers = short
         handler: MessageHandler | None = None
         try:
-            for hook in self._before:
+            for hook in before:
                 changed = hook(message, self)
                 if changed is None:
                     self._log_veto(hook, message)
                     return False
                 message = changed
-            if self._freezes:
+            if freezes:
                 headers = message._headers
-                if headers.__class__ is MutableMessageHeaders and headers.mutable:  # type: ignore[attr-defined]  # by class
-                    headers.accessor.set_immutable()  # type: ignore[attr-defined]  # as above
+                if headers.__class__ is MutableMessageHeaders and headers.mutable:
+                    headers.accessor.set_immutable()
             for handler in handlers:
                 handler.handle_message(message)
         except MessagingError:

@@ -14,6 +14,7 @@ from .config.configurer import WebSocketConfigurer as WebSocketConfigurer
 from .config.configurer import WebSocketMessageBrokerConfigurer as WebSocketMessageBrokerConfigurer
 from .config.endpoints import StompEndpointRegistry as StompEndpointRegistry
 from .config.endpoints import WebSocketHandlerRegistry as WebSocketHandlerRegistry
+from .config.sockjs import SockJsServiceRegistration as SockJsServiceRegistration
 from .config.stats import WebSocketMessageBrokerStats as WebSocketMessageBrokerStats
 from .config.transport import WebSocketTransportRegistration as WebSocketTransportRegistration
 from .decorators import PerConnectionWebSocketHandler as PerConnectionWebSocketHandler
@@ -47,6 +48,11 @@ from .message import WebSocketMessage as WebSocketMessage
 from .session import Principal as Principal
 from .session import UserPrincipal as UserPrincipal
 from .session import WebSocketSession as WebSocketSession
+from .sockjs.exceptions import SockJsMessageDeliveryError as SockJsMessageDeliveryError
+from .sockjs.options import JsonSockJsMessageCodec as JsonSockJsMessageCodec
+from .sockjs.options import SockJsMessageCodec as SockJsMessageCodec
+from .sockjs.options import SockJsOptions as SockJsOptions
+from .sockjs.service import SockJsService as SockJsService
 from .subprotocol.endpoint import SubProtocolWebSocketHandler as SubProtocolWebSocketHandler
 from .subprotocol.error_handler import StompSubProtocolErrorHandler as StompSubProtocolErrorHandler
 from .subprotocol.stomp import StompSubProtocolHandler as StompSubProtocolHandler

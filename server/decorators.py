@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .close import CloseStatus, EndReason
 from .handlers import WebSocketHandler
-from .message import WebSocketMessage
+from .message import TextMessage, WebSocketMessage
 from .session import Address, Principal, WebSocketSession
 
 if TYPE_CHECKING:
@@ -134,6 +134,10 @@ class WebSocketSessionDecorator:
 
     def send_message(self, message: WebSocketMessage[Any]) -> None:
         self.delegate.send_message(message)
+
+    def send_text(self, data: bytes) -> None:
+        # By way of send_message: a decorator that changes messages overrides that.
+        self.send_message(TextMessage(data))
 
     def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:
         self.delegate.close(status)

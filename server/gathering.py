@@ -4,9 +4,10 @@ Station: as ``concurrent``, on a runtime with an event loop. Sending appends and
 calls back on the loop's thread, and everything that came together goes out in one write. So order is that of
 appending, nobody ever waits, and under load a delivery costs less than a system call.
 
-Why there is no lock: all writing and dropping happens on the loop's thread. From other threads only the list's
-``append`` and one addition happen; CPython does each without interruption, and the buffer's size is set anew by every
-flush and before it ends a session, so that an error could neither last nor matter.
+Why there is no lock: all writing and dropping happens on the loop's thread. From other threads only an append to the
+queue and one addition happen. CPython does each of these statements without interruption (threads change at calls of
+Python code and at jumps back), so a message is either in the list that a flush takes or in the new one; and the
+buffer's size is set anew by every flush and before it ends a session, so that an error could neither last nor matter.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from .concurrent import (
     SendState,
 )
 from .exceptions import SessionLimitExceededError
-from .flush import Flusher, NonBlockingWebSocketSession
-from .message import WebSocketMessage
+from .flush import Flusher, NonBlockingWebSocketSession, Outgoing, size_of
+from .message import TextMessage, WebSocketMessage
 from .session import WebSocketSession
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         self.send_time_limit_ms = send_time_limit_ms
         self.buffer_size_limit = buffer_size_limit
         self.overflow_strategy = overflow_strategy
-        self._queue: list[WebSocketMessage[Any]] = []  # type: ignore[assignment]  # a slice is taken, nothing is popped
+        self._queue: list[Outgoing] = []  # type: ignore[assignment]  # taken as a whole, nothing is popped
         self._buffer_size = 0
         self._state = _OPEN
         self._limit_status = CloseStatus.SESSION_NOT_RELIABLE
@@ -99,6 +100,20 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         if self._buffer_size > self.buffer_size_limit:
             self._judge()
 
+    def send_text(self, data: bytes) -> None:
+        """As ``send_message`` of a text message, of which there is never an object: the way of broadcasts."""
+        if self._state is not _OPEN:
+            return
+        self._queue.append(data)
+        self._buffer_size += len(data)
+        if self._callback is not None:
+            self._callback(TextMessage(data))
+        if not self._asked:
+            self._asked = True
+            self._flusher.request(self)
+        if self._buffer_size > self.buffer_size_limit:
+            self._judge()
+
     def _judge(self) -> None:
         """The buffer looks too full: flush if the peer still takes something, and look again."""
         if self._waiting_since is None:
@@ -112,35 +127,33 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         if self._waiting_since is not None or self._state is not _OPEN:
             return
         self._asked = False  # before the queue is taken: whoever appends from now on asks again
-        batch = self._take()
-        if batch and not self._hand_over(batch, self._drained):
-            self._asked = True  # nobody needs to ask: _drained flushes
-            self._waiting_since = self._flusher.now_ms()
-            self._stalled = self.delegate.pending_bytes
-            self._watch_time()
-
-    def _take(self) -> list[WebSocketMessage[Any]]:
-        queue = self._queue
-        batch = queue[:]
-        del queue[: len(batch)]
-        self._buffer_size = self._queued_bytes() if queue else 0
-        return batch
-
-    def _hand_over(self, batch: list[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
+        batch = self._queue
+        if not batch:
+            return
+        self._queue = []
+        self._buffer_size = 0
         try:
-            return self.delegate.try_send(batch, drained)
+            if self.delegate.try_send(batch, self.drained):
+                return
         except Exception as error:  # a message that cannot be encoded: what was written with it is lost
-            logger.debug("Failed to send to session %s", self.id, exc_info=error)
-            self._close_now(CloseStatus.PROTOCOL_ERROR.with_cause(EndReason.TRANSPORT_ERROR))
-            return True
+            self._failed(error)
+            return
+        self._asked = True  # nobody needs to ask: drained() flushes
+        self._waiting_since = self._flusher.now_ms()
+        self._stalled = self.delegate.pending_bytes
+        self._watch_time()
+
+    def _failed(self, error: Exception) -> None:
+        logger.debug("Failed to send to session %s", self.id, exc_info=error)
+        self._close_now(CloseStatus.PROTOCOL_ERROR.with_cause(EndReason.TRANSPORT_ERROR))
 
     def _queued_bytes(self) -> int:
-        return sum([message.payload_length for message in self._queue[:]])
+        return sum([size_of(each) for each in self._queue[:]])
 
     # -- a peer that does not read
 
-    def _drained(self) -> None:
-        """The peer has taken everything."""
+    def drained(self) -> None:
+        """The peer has taken everything. Called by the session."""
         self._waiting_since = None
         self._stop_watching()
         self.flush()
@@ -182,7 +195,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
     def _drop_oldest(self) -> None:
         queue, size, dropped = self._queue, self._queued_bytes(), 0
         while dropped < len(queue) and size > self.buffer_size_limit:
-            size -= queue[dropped].payload_length
+            size -= size_of(queue[dropped])
             dropped += 1
         del queue[:dropped]
         self._buffer_size = size
@@ -208,14 +221,14 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         reliable = self._state is _OPEN and not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE)
         self._move(SendState.CLOSING)
         self._stop_watching()
-        batch = self._take()
+        batch, self._queue = self._queue, []
+        self._buffer_size = 0
         if batch and reliable:
-            self._hand_over(batch, _nothing_more)
+            try:
+                self.delegate.try_send(batch, self.drained)
+            except Exception as error:
+                logger.debug("Failed to send to session %s before its close", self.id, exc_info=error)
         self.delegate.close(status)
-
-
-def _nothing_more() -> None:
-    """Nothing waits any more, and nothing is to follow."""
 
 
 def concurrent_session(

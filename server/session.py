@@ -104,6 +104,9 @@ class WebSocketSession(Protocol):
             RuntimeError: the session is not yet initialised, or the kind of message is unknown.
         """
 
+    def send_text(self, data: bytes) -> None:
+        """Send a whole text message, given as its UTF-8 bytes; the same as ``send_message(TextMessage(data))``."""
+
     def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:
         """Close the session; does nothing when it is closed already."""
 
@@ -148,6 +151,9 @@ class BaseWebSocketSession(ABC):
             self._send_pong(message)
         else:
             raise RuntimeError(f"Unexpected WebSocketMessage type: {message!r}")
+
+    def send_text(self, data: bytes) -> None:
+        self.send_message(TextMessage(data))
 
     def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:
         if self.is_open:

@@ -188,6 +188,8 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         broadcast = Broadcast(message, dropped)
         sessions = self._sessions
         now_ms = self._now_ms()
+        usual = self.client_outbound_channel
+        send_to_usual = usual.send
         for subscription in subscriptions:
             session: _Session | None = subscription.owner
             if session is None:
@@ -198,8 +200,9 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
             if channel is None:
                 continue
             session.written_ms = now_ms
+            send = send_to_usual if channel is usual else channel.send
             try:
-                channel.send(BroadcastMessage(broadcast, subscription))
+                send(BroadcastMessage(broadcast, subscription))
             except Exception:  # one recipient must not keep the others from their message
                 logger.exception("Failed to send to session %s", subscription.session_id)
 

@@ -186,6 +186,7 @@ class DefaultSubscriptionRegistry:
             of_session = {}
         elif subscription.id in of_session:
             return False
+        # Differs from Spring, which takes as many as the client likes.
         if len(of_session) >= self.max_subscriptions_per_session:
             text = f"A session can have {self.max_subscriptions_per_session} subscriptions and no more"
             raise SubscriptionRefusedError(SubscriptionRefusal.TOO_MANY, text)

@@ -14,12 +14,17 @@ can be called in a test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .marks import AdviceMark, MappingKind, SendToUserMark, writable_marks
 
 T = TypeVar("T")
-Mark = Callable[[T], T]
+
+
+class Mark(Protocol):
+    """What the decorators below return: it marks a function or a class and hands back the same, of the same type."""
+
+    def __call__(self, target: T, /) -> T: ...
 
 
 class ParameterMarker:
@@ -97,22 +102,22 @@ class Validated(Valid):
         self.groups = groups
 
 
-def message_mapping(*destinations: str) -> Mark[T]:
+def message_mapping(*destinations: str) -> Mark:
     """Handle messages sent to any of these patterns; on a class: prefixes for the patterns of its methods."""
     _check(message_mapping, destinations)
 
-    def mark(target: T) -> T:
+    def mark(target: T, /) -> T:
         writable_marks(target).mappings[MappingKind.MESSAGE] = destinations
         return target
 
     return mark
 
 
-def subscribe_mapping(*destinations: str) -> Mark[T]:
+def subscribe_mapping(*destinations: str) -> Mark:
     """Handle subscriptions to any of these patterns; what the method returns goes straight to the subscriber, once."""
     _check(subscribe_mapping, destinations)
 
-    def mark(target: T) -> T:
+    def mark(target: T, /) -> T:
         if isinstance(target, type):
             raise TypeError(
                 "subscribe_mapping is for methods; message_mapping on the class gives prefixes for both kinds"
@@ -123,21 +128,21 @@ def subscribe_mapping(*destinations: str) -> Mark[T]:
     return mark
 
 
-def send_to(*destinations: str) -> Mark[T]:
+def send_to(*destinations: str) -> Mark:
     """Send what the method returns to these destinations; ``{var}`` is a variable of the mapping.
 
     None given means ``/topic`` and the destination of the message. On a class: for all methods without their own.
     """
     _check(send_to, destinations)
 
-    def mark(target: T) -> T:
+    def mark(target: T, /) -> T:
         writable_marks(target).send_to = destinations
         return target
 
     return mark
 
 
-def send_to_user(*destinations: str, broadcast: bool = True) -> Mark[T]:
+def send_to_user(*destinations: str, broadcast: bool = True) -> Mark:
     """Send what the method returns to the user who sent the message.
 
     None given means ``/queue`` and the destination of the message. *broadcast* off: only to the session that the
@@ -145,14 +150,14 @@ def send_to_user(*destinations: str, broadcast: bool = True) -> Mark[T]:
     """
     _check(send_to_user, destinations)
 
-    def mark(target: T) -> T:
+    def mark(target: T, /) -> T:
         writable_marks(target).send_to_user = SendToUserMark(destinations, broadcast)
         return target
 
     return mark
 
 
-def message_exception_handler(*exception_types: type[BaseException]) -> Mark[T]:
+def message_exception_handler(*exception_types: type[BaseException]) -> Mark:
     """Handle these exceptions of other methods; none given means those that its parameters are annotated with."""
     for each in exception_types:
         if not (isinstance(each, type) and issubclass(each, BaseException)):
@@ -160,7 +165,7 @@ def message_exception_handler(*exception_types: type[BaseException]) -> Mark[T]:
                 "message_exception_handler takes types of exceptions: @message_exception_handler(ValueError)"
             )
 
-    def mark(target: T) -> T:
+    def mark(target: T, /) -> T:
         writable_marks(target).exception_types = exception_types
         return target
 
@@ -172,7 +177,7 @@ def controller_advice(
     types: Iterable[type] = (),
     applies_to: Callable[[Any], bool] | None = None,
     order: int | None = None,
-) -> Mark[T]:
+) -> Mark:
     """Let the exception handlers of a class serve other controllers: all of them, or those that fit one condition.
 
     *packages* are names of modules or packages, *types* classes that the controller must be an instance of,
@@ -181,7 +186,7 @@ def controller_advice(
     _check(controller_advice, packages)
     mark_data = AdviceMark(packages, tuple(types), applies_to, order)
 
-    def mark(target: T) -> T:
+    def mark(target: T, /) -> T:
         writable_marks(target).advice = mark_data
         return target
 

@@ -6,7 +6,7 @@ the frame parser.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..exceptions import StompConversionError
 from ..header_accessor import MessageHeaderInitializer
@@ -34,11 +34,11 @@ class StompDecoder:
         """
         if isinstance(frame, Heartbeat):
             accessor = StompHeaderAccessor.create_for_heartbeat()
+            accessor.leave_mutable = True
         else:
-            accessor = StompHeaderAccessor.of_frame(COMMANDS[frame.command], _multimap(frame.headers))
+            accessor = StompHeaderAccessor.of_frame(COMMANDS[frame.command], frame.multimap)
         if self.header_initializer is not None:
             self.header_initializer.init_headers(accessor)
-        accessor.leave_mutable = True
         return Message(frame.body, accessor.message_headers)
 
     def decode(self, data: bytes) -> list[Message[bytes]]:
@@ -65,19 +65,26 @@ class BufferingStompDecoder:
         self._decoder = decoder
         self._parser = FrameParser(max_buffered_bytes=buffer_size_limit)
 
-    def decode(self, data: bytes) -> Iterator[Message[bytes]]:
+    def decode(self, data: bytes) -> Iterable[Message[bytes]]:
         """The messages that are complete with *data*; iterate over all of them before the next call.
 
-        Iterating raises StompConversionError for bytes that are not STOMP and for too many of them.
+        Raises StompConversionError, at once or while iterating, for bytes that are not STOMP and for too many of them.
         """
         # Differs from Spring: the frames before a broken one are handed out, not lost.
-        self._parser.receive_data(data)
-        return self._messages()
+        parser = self._parser
+        parser.receive_data(data)
+        try:
+            frames = parser.frames()
+            if isinstance(frames, list) and len(frames) == 1:  # as nearly every client sends them
+                return (self._decoder.to_message(frames[0]),)
+        except _BROKEN as error:
+            raise StompConversionError(str(error)) from error
+        return self._messages(frames)
 
-    def _messages(self) -> Iterator[Message[bytes]]:
+    def _messages(self, frames: Iterable[StompFrame | Heartbeat]) -> Iterator[Message[bytes]]:
         to_message = self._decoder.to_message
         try:
-            for frame in self._parser.frames():
+            for frame in frames:
                 yield to_message(frame)
         except _BROKEN as error:
             raise StompConversionError(str(error)) from error
@@ -92,12 +99,3 @@ class BufferingStompDecoder:
         """The content-length of the frame that is incomplete; None when it has none, or there is no such frame."""
         return self._parser.expected_content_length
 
-
-def _multimap(headers: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """Repeated headers keep all their values, in order."""
-    values = {name: [value] for name, value in headers}
-    if len(values) < len(headers):
-        values = {}
-        for name, value in headers:
-            values.setdefault(name, []).append(value)
-    return values

@@ -45,16 +45,35 @@ class StompFrameError(ValueError):
 class StompFrame:
     """One frame. Treat it as read-only.
 
-    ``command`` is one of the known commands; ``headers`` has names and values without escapes in the order of the wire,
-    repeated ones kept; ``body`` is never None, may be empty.
+    ``command`` is one of the known commands; ``body`` is never None, may be empty.
     """
 
-    __slots__ = ("body", "command", "headers")
+    __slots__ = ("_headers", "body", "command")
 
-    def __init__(self, command: str, headers: list[tuple[str, str]], body: bytes = b"") -> None:
+    def __init__(
+        self, command: str, headers: list[tuple[str, str]] | dict[str, list[str]], body: bytes = b""
+    ) -> None:
+        """*headers* are pairs, or a multimap in which no name has several values."""
         self.command = command
-        self.headers = headers
+        self._headers = headers
         self.body = body
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Names and values without escapes in the order of the wire, repeated ones kept."""
+        headers = self._headers
+        return [(name, values[0]) for name, values in headers.items()] if isinstance(headers, dict) else headers
+
+    @property
+    def multimap(self) -> dict[str, list[str]]:
+        """Each name once, with all its values in order."""
+        headers = self._headers
+        if isinstance(headers, dict):
+            return headers
+        multimap: dict[str, list[str]] = {}
+        for name, value in headers:
+            multimap.setdefault(name, []).append(value)
+        return multimap
 
     def first(self, name: str) -> str | None:
         """The value that counts for *name*: the first one, None when there is none."""
@@ -161,24 +180,28 @@ class FrameParser:
             self._fresh = b""
         self._buffer += data
 
-    def frames(self) -> Iterator[StompFrame | Heartbeat]:
+    def frames(self) -> Iterable[StompFrame | Heartbeat]:
         """Every frame that is complete, in order; frames before a broken one are given before it raises.
 
-        EOLs alone are one heartbeat, EOLs after a frame are none. Raises StompFrameError, at once or while iterating.
+        A list when there is nothing to wait for and nothing wrong, which is the case for most pieces of bytes.
+        EOLs alone are one heartbeat, EOLs after a frame are none. Iterating raises StompFrameError.
         """
         data = self._fresh
         if self._broken is not None or self._buffer or len(data) > self._limit:
-            self._check()
-            return self._line_by_line(plain_tried=False, after_frame=False)
+            return self._judged()
         self._fresh = b""
         frames: list[StompFrame | Heartbeat] = []
         end = _parse_plain(data, frames)
         if end == len(data):
-            return iter(frames)
+            return frames
         if not frames and data == b"\n":
-            return iter((HEARTBEAT,))
+            return [HEARTBEAT]
         self._buffer += data[end:]
         return chain(frames, self._line_by_line(plain_tried=True, after_frame=bool(frames)))
+
+    def _judged(self) -> Iterator[StompFrame | Heartbeat]:
+        self._check()
+        yield from self._line_by_line(plain_tried=False, after_frame=False)
 
     def _check(self) -> None:
         """Judge what is buffered before it is decoded (STOMP-03)."""
@@ -334,29 +357,27 @@ def _parse_plain(data: bytes, frames: list[StompFrame | Heartbeat]) -> int:
             return start
         if "\r" in head:
             return start
-        lines = head.split("\n")
-        command = lines[0]
-        del lines[0]
-        headers = []
-        length = None
+        command, *lines = head.split("\n")
+        headers = {}
         for line in lines:
             name, colon, value = line.partition(":")
             if not colon or not name:
                 return start
-            headers.append((name, value))
-            if name == "content-length" and length is None:
-                length = value
+            headers[name] = [value]
         body += 2
         end = data.find(b"\0", body)
-        if end < 0 or (length is not None and length != f"{end - body}"):
+        if end < 0 or command not in (_WITH_BODY if end > body else _COMMANDS):
             return start
-        if command not in (_WITH_BODY if end > body else _COMMANDS):
+        length = headers.get(_CONTENT_LENGTH)
+        if length is not None and length[0] != f"{end - body}":
             return start
         if "\\" in head and command not in _UNESCAPED:
             try:
-                headers = [(unescape(name), unescape(value)) for name, value in headers]
+                headers = {unescape(name): [unescape(value)] for name, [value] in headers.items()}
             except StompFrameError:
                 return start
+        if len(headers) < len(lines):  # repeated ones
+            return start
         frames.append(StompFrame(command, headers, data[body:end]))
         start = end + 1
         if start < size:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..header_accessor import MutableMessageHeaders
 from ..headers import CONTENT_TYPE
 from ..message import Message
 from ..mime import MimeType, parse_mime_type
@@ -31,6 +30,12 @@ next_message_number = _message_ids.__next__
 
 _TYPES = {command: SimpMessageType[command.message_type_name] for command in StompCommand}
 _INTEGER = re.compile(r"[+-]?[0-9]+")
+_NAMES_OF_SUBSCRIPTION = {
+    StompCommand.MESSAGE: "subscription",
+    StompCommand.SUBSCRIBE: "id",
+    StompCommand.UNSUBSCRIBE: "id",
+}
+_WITH_PASSCODE = frozenset((StompCommand.CONNECT, StompCommand.STOMP))
 _WITH_ID = (SimpMessageType.SUBSCRIBE, SimpMessageType.UNSUBSCRIBE)
 
 
@@ -92,16 +97,15 @@ class StompHeaderAccessor(SimpMessageHeaderAccessor):
 
     @classmethod
     def of_frame(cls, command: StompCommand, native_headers: dict[str, list[str]]) -> StompHeaderAccessor:
-        """As ``create``, for the decoder: takes *native_headers* over without a copy."""
+        """As ``create``, for the decoder: left mutable, and takes *native_headers* over without a copy."""
         self = cls.__new__(cls)
         self._map = {MESSAGE_TYPE: _TYPES[command], COMMAND: command}
+        self._mutable = self._leave_mutable = True
+        self._modified = self._timestamp = False
+        self._headers = self._native = self._id_generator = self._user_callback = None
         if native_headers:
-            self._map[NATIVE_HEADERS] = native_headers
-        self._native = native_headers or None
-        self._headers = MutableMessageHeaders(self._map, self)
-        self._leave_mutable = self._modified = self._timestamp = False
-        self._id_generator = self._user_callback = None
-        self.update_simp_headers_from_stomp_headers()
+            self._map[NATIVE_HEADERS] = self._native = native_headers
+            self.update_simp_headers_from_stomp_headers()
         return self
 
     def update_simp_headers_from_stomp_headers(self) -> None:
@@ -116,15 +120,11 @@ class StompHeaderAccessor(SimpMessageHeaderAccessor):
         if found:
             values[CONTENT_TYPE] = parse_mime_type(found[0])
         command = values.get(COMMAND)
-        if command is StompCommand.MESSAGE:
-            found = native.get("subscription")
+        if command in _NAMES_OF_SUBSCRIPTION:
+            found = native.get(_NAMES_OF_SUBSCRIPTION[command])
             if found:
                 values[SUBSCRIPTION_ID] = found[0]
-        elif command is StompCommand.SUBSCRIBE or command is StompCommand.UNSUBSCRIBE:
-            found = native.get("id")
-            if found:
-                values[SUBSCRIPTION_ID] = found[0]
-        elif command is StompCommand.CONNECT or command is StompCommand.STOMP:
+        elif command in _WITH_PASSCODE:
             self._protect_passcode()
 
     def _protect_passcode(self) -> None:

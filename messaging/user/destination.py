@@ -1,7 +1,8 @@
-"""Messages to users: ``/user/...`` destinations become those of single sessions, and go on to the broker (USR-01, USR-02).
+"""Messages to users: ``/user/...`` destinations become those of single sessions (USR-01, USR-02).
 
-A client that subscribes to ``/user/queue/x`` is subscribed to ``/queue/x-user<its session id>``; a message to ``/user/joe/queue/x``
-goes to that destination of each of joe's sessions, and arrives as a message from ``/user/queue/x``.
+A client that subscribes to ``/user/queue/x`` is subscribed to ``/queue/x-user<its session id>``. A message to
+``/user/joe/queue/x`` goes to that destination of each of joe's sessions, by way of the broker, and arrives as one from
+``/user/queue/x``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ class UserDestinationResult:
     __slots__ = ("source_destination", "subscribe_destination", "target_destinations", "user")
 
     def __init__(
-        self, source_destination: str, target_destinations: tuple[str, ...], subscribe_destination: str, user: str | None
+        self,
+        source_destination: str,
+        target_destinations: tuple[str, ...],
+        subscribe_destination: str,
+        user: str | None,
     ) -> None:
         self.source_destination = source_destination
         self.target_destinations = target_destinations
@@ -46,7 +51,9 @@ class UserDestinationResult:
 class DefaultUserDestinationResolver:
     """Knows the sessions of users from a registry. Override ``get_target_destination`` for another naming scheme."""
 
-    def __init__(self, user_registry: SimpUserRegistry, *, prefix: str = "/user/", remove_leading_slash: bool = False) -> None:
+    def __init__(
+        self, user_registry: SimpUserRegistry, *, prefix: str = "/user/", remove_leading_slash: bool = False
+    ) -> None:
         self.user_registry = user_registry
         self.prefix = prefix if prefix.endswith("/") else f"{prefix}/"
         self.remove_leading_slash = remove_leading_slash

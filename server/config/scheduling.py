@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ...messaging.executor import ScheduledTask, Task, TaskScheduler
+from ...messaging.executor import Executor, ScheduledTask, Task, TaskScheduler
 
 
 class ApplicationTaskScheduler:
@@ -12,6 +12,11 @@ class ApplicationTaskScheduler:
 
     def __init__(self) -> None:
         self.delegate: TaskScheduler | None = None
+
+    @property
+    def executor(self) -> Executor | None:
+        """What runs the tasks; None while the application is not started, or when its scheduler does not tell."""
+        return getattr(self.delegate, "executor", None)
 
     def _running(self) -> TaskScheduler:
         if self.delegate is None:

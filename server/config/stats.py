@@ -76,8 +76,13 @@ class WebSocketMessageBrokerStats:
             f"stompBrokerRelay[null], "
             f"inboundChannel[{_executor_stats(self._inbound.executor)}], "
             f"outboundChannel[{_executor_stats(self._outbound.executor)}], "
-            f"sockJsScheduler[null]"
+            f"sockJsScheduler[{_scheduler_stats(self._scheduler)}]"
         )
+
+
+def _scheduler_stats(scheduler: TaskScheduler) -> str:
+    """Of the pool that runs the tasks; a scheduler may name it in ``executor``."""
+    return _executor_stats(scheduler.executor) if hasattr(scheduler, "executor") else "unknown"
 
 
 def _executor_stats(executor: Executor | None) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 
-from websockets.frames import Frame, Opcode
+from websockets.exceptions import ProtocolError
+from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Protocol, Side
 
 from .deflate import DeflateParameters, PerMessageDeflate
@@ -29,6 +30,8 @@ from .frames import (
     Event,
     FragmentedMessage,
     RestOfFrame,
+    apply_mask,
+    header,
     read_header,
     utf8_reason,
 )
@@ -50,6 +53,7 @@ class FrameAssembler:
         "partial_messages",
         "client_side",
         "outgoing",
+        "is_plain",
         "_mask_bit",
         "_close_sent",
         "_missing",
@@ -77,6 +81,8 @@ class FrameAssembler:
         self.client_side = client_side
         self.outgoing: list[bytes] = []
         """Frames the protocol wants sent, oldest first; nearly always empty. Emptied by `data_to_send`."""
+        self.is_plain = deflate is None and not client_side
+        """Whether frames go out neither masked nor compressed: a header and the payload are all there is to them."""
         self._mask_bit = 0 if client_side else 0x80
         self._close_sent = False
         self._missing = 0
@@ -97,10 +103,10 @@ class FrameAssembler:
         if problem is not None:
             self._fail(1002, problem, events)
             return position
-        header = read_header(buffer, position, size)
-        if header is None:
+        found = read_header(buffer, position, size)
+        if found is None:
             return position
-        length, start = header
+        length, start = found
         if opcode < CLOSE:
             limit = self._limit(opcode)
             most = limit
@@ -111,8 +117,25 @@ class FrameAssembler:
         stop = start + length
         if stop > size:
             return position
+        if opcode == CLOSE and self._protocol is None and self._mask_bit:
+            payload = apply_mask(buffer[start:stop], buffer[start - 4 : start])
+            if self._take_close(payload, events):
+                return stop
         self._feed(bytes(buffer[position:stop]), opcode, events)
         return stop
+
+    def _take_close(self, payload: bytes, events: list[Event]) -> bool:
+        """Take a client's close frame and answer it; False when it is wrong. A short way: all may come at once."""
+        try:
+            close = Close.parse(payload)
+        except (ProtocolError, UnicodeDecodeError):
+            return False  # The protocol object knows how to fail.
+        if not self._close_sent:
+            self._close_sent = True
+            self.outgoing.append(header(FIN | CLOSE, 0, len(payload)) + payload)
+        events.append((CLOSE, int(close.code), close.reason))
+        self._end()
+        return True
 
     def _problem(self, first: int, second: int) -> str | None:
         """What RFC 6455 5.2 and 5.5 forbid in the two bytes that begin a frame."""

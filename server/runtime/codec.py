@@ -126,20 +126,15 @@ class WebSocketCodec(FrameAssembler):
         self.outgoing.clear()
         return data
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether frames go out neither masked nor compressed, so that a header and the payload are all there is."""
-        return self._mask_bit != 0 and self._deflate is None
-
     def encode_text(self, payload: bytes) -> bytes:
         """A text frame; ``payload`` is UTF-8, which is not checked."""
-        if self._mask_bit and self._deflate is None:
+        if self.is_plain:
             return header(FIN | TEXT, 0, len(payload)) + payload
         return self._encode(TEXT, payload)
 
     def encode_binary(self, payload: bytes) -> bytes:
         """A binary frame."""
-        if self._mask_bit and self._deflate is None:
+        if self.is_plain:
             return header(FIN | BINARY, 0, len(payload)) + payload
         return self._encode(BINARY, payload)
 

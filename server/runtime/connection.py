@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import socket as sockets
-import struct
 from time import monotonic
 from typing import Any
 
@@ -22,6 +21,7 @@ from .facts import HandshakeFacts
 from .frames import BINARY, CLOSE, FAILED, PONG, TEXT, Event
 from .handling import HandlingSession
 from .services import Runtime
+from .sockets import reset_on_close, set_options
 from .state import NEXT_STATES, ConnectionState
 from .timers import ScheduledCall
 
@@ -29,10 +29,8 @@ logger = logging.getLogger(__name__)
 
 _READ = 1
 _READ_SIZE = 64 * 1024
-_NOTSENT_LOWAT = 32 * 1024
-"""What the kernel holds for a peer beyond what is on the way to it; the rest waits here, where limits apply."""
-_TCP_NOTSENT_LOWAT = getattr(sockets, "TCP_NOTSENT_LOWAT", None)
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_LINGER_MS = 1_000
+"""How long what still comes after the end is thrown away, at most."""
 
 _OPEN = ConnectionState.OPEN
 _PEER_CLOSED = ConnectionState.PEER_CLOSED
@@ -49,6 +47,7 @@ class WebSocketConnection(HandlingSession):
         "_read_watcher",
         "_last_read",
         "_farewell",
+        "_peer_is_done",
         "_timer",
     )
 
@@ -67,11 +66,13 @@ class WebSocketConnection(HandlingSession):
         self._last_read = monotonic()
         self._farewell = b""
         """Our close frame while it waits for the handler."""
+        self._peer_is_done = False
+        """Whether its close frame has come: it sends nothing any more."""
         self._timer: ScheduledCall | None = None
 
     def start(self, first_bytes: bytes = b"") -> None:
         """Begin to read, and have the handler told. *first_bytes* came with the handshake."""
-        _set_options(self._socket)
+        set_options(self._socket)
         self._runtime.connections.add(self)
         self._read_watcher = self._runtime.loop.io(self._socket.fileno(), _READ)
         self._read_on()
@@ -143,6 +144,8 @@ class WebSocketConnection(HandlingSession):
                 self._put(PongMessage(event[1]), len(event[1]))  # type: ignore[arg-type]  # by kind
             elif kind == CLOSE or kind == FAILED:
                 end = event
+        if end is not None:
+            self._peer_is_done = end[0] == CLOSE
         if self._state is _OPEN:
             self._react(end)
         elif end is not None and self._state is _CLOSE_SENT:
@@ -238,15 +241,35 @@ class WebSocketConnection(HandlingSession):
 
     def _all_written(self) -> None:
         if self._state is _CLOSING:
-            try:
-                self._socket.shutdown(sockets.SHUT_WR)
-            except OSError:
-                self._shut()  # It is gone already.
-                return
-            self._move(_LINGERING)
-            self._read_on()
+            self._end_stream()
         elif self._state is _OPEN and not self._reading:
             self._read_again(len(self._mailbox or ()))
+
+    def _end_stream(self) -> None:
+        """Both have closed and all is written: the server ends TCP first (RFC 6455 7.1.1).
+
+        Unread bytes would turn this into a reset, which may overtake our close frame: they are thrown away for a while.
+        """
+        try:
+            self._socket.shutdown(sockets.SHUT_WR)
+            over = self._peer_is_done and not self._has_unread()
+        except OSError:
+            over = True  # It is gone already.
+        if over:
+            self._shut()
+            return
+        self._move(_LINGERING)
+        self._read_on()
+        if self._timer is not None:
+            self._timer.cancel()
+        linger_ms = min(_LINGER_MS, self._options.close_timeout_ms)
+        self._timer = self._runtime.flusher.call_later(self._shut, linger_ms)
+
+    def _has_unread(self) -> bool:
+        try:
+            return bool(self._socket.recv(_READ_SIZE))
+        except BlockingIOError:
+            return False
 
     def _limit_the_end(self) -> None:
         if self._timer is None:
@@ -282,7 +305,7 @@ class WebSocketConnection(HandlingSession):
         self._read_no_more()
         self._read_watcher.close()
         if self._unsent is not None:
-            _reset_on_close(socket)
+            reset_on_close(socket)
         self._move(_CLOSED)
         self._outbox = None
         self._outbox_bytes = 0
@@ -300,23 +323,3 @@ class WebSocketConnection(HandlingSession):
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("Session %s: %s -> %s", self._id, self._state.value, state.value)
         self._state = state
-
-
-def _set_options(socket: Any) -> None:
-    if socket.family not in (sockets.AF_INET, sockets.AF_INET6):
-        return
-    try:
-        socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-        if _TCP_NOTSENT_LOWAT is not None:
-            socket.setsockopt(sockets.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _NOTSENT_LOWAT)
-    except OSError:
-        # The peer is gone already, which the first read will tell.
-        logger.debug("Cannot set the options of %r", socket, exc_info=True)
-
-
-def _reset_on_close(socket: Any) -> None:
-    try:
-        socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET_ON_CLOSE)
-    except OSError:
-        # It is closed by the peer already: there is nothing left to reset.
-        logger.debug("Cannot reset %r", socket, exc_info=True)

@@ -1,4 +1,4 @@
-"""The flusher of a hub: writes of all its sessions, gathered once per turn of the loop (design: one writer per loop).
+"""The flusher of a hub: writes of all its sessions, gathered once per turn of the loop.
 
 The station between whoever buffers messages and the socket. One per hub, found with :meth:`LoopFlusher.of`; it also is
 the way onto the loop's thread for everybody who is on another one.

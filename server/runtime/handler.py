@@ -15,7 +15,6 @@ from urllib.parse import unquote_to_bytes
 
 from gevent import GreenletExit, Timeout, getcurrent  # type: ignore[import-untyped]  # no type information
 from gevent.pywsgi import Input  # type: ignore[import-untyped]  # no type information
-from gevent.socket import socket as GeventSocket  # type: ignore[import-untyped]  # no type information
 from geventwebsocket.exceptions import WebSocketError  # type: ignore[import-untyped]  # no type information
 from geventwebsocket.handler import WebSocketHandler  # type: ignore[import-untyped]  # no type information
 
@@ -28,7 +27,7 @@ from .connection import WebSocketConnection
 from .http_stream import GeventHttpStream, GeventStreamHost
 from .legacy import WEBSOCKET_KEY, LegacyWebSocket
 from .request_head import END, MAX_HEAD, BadRequestError, RequestHead, check_beginning, parse_head
-from .tls import SocketStream, take_over
+from .tls import SocketStream, give_back, take_over
 from .upgrade import GeventUpgradeStrategy, Upgrade
 
 if TYPE_CHECKING:
@@ -70,8 +69,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         """gevent's socket, made when needed: an upgrade does not. None when the connection is not ours any more."""
         if self._gevent_socket is None and self._raw is not None:
             raw, self._raw = self._raw, None
-            family, type_, proto = raw.family, raw.type, raw.proto
-            self._gevent_socket = GeventSocket(family, type_, proto, raw.detach())
+            self._gevent_socket = give_back(raw)
         return self._gevent_socket
 
     idle = False

@@ -16,17 +16,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gevent import spawn_raw  # type: ignore[import-untyped]  # no type information
-from gevent.socket import socket as GeventSocket  # type: ignore[import-untyped]  # no type information
 
 from ...messaging.exceptions import TaskRejectedError
 from ..close import CloseStatus
 from ..handshake.request import HandshakeResponse
 from ..sockjs.stream import StreamListener
 from .accepting import LINGER_MS, FirstRequest
-from .connection import _reset_on_close, _set_options
 from .flusher import LoopFlusher
+from .sockets import reset_on_close, set_options
 from .timers import ScheduledCall
-from .tls import TlsSocket
+from .tls import TlsSocket, give_back
 
 if TYPE_CHECKING:
     from .handler import WellheadHandler
@@ -189,7 +188,7 @@ class GeventHttpStream:
         """Go on with *socket*, which is non-blocking; returns how many bytes were written before."""
         self._socket, self._rest = socket, rest
         self._server.runtime.connections.add(self)  # type: ignore[arg-type]  # has what the server uses of them
-        _set_options(socket)
+        set_options(socket)
         self._read_watcher = self._server.loop.io(socket.fileno(), _READ)
         self._read_on()
         data = self.take_early()
@@ -320,13 +319,8 @@ class GeventHttpStream:
         """Let the connection wait for its next request."""
         server, address, rest = self._server, self._address, self._rest
         socket = self._let_go()
-        if isinstance(socket, TlsSocket):
-            encrypted = socket._socket
-            encrypted.settimeout(None)
-            _handle_again(server, encrypted, address, rest)
-        elif rest:
-            family, type_, proto = socket.family, socket.type, socket.proto
-            _handle_again(server, GeventSocket(family, type_, proto, socket.detach()), address, rest)
+        if rest or isinstance(socket, TlsSocket):
+            _handle_again(server, give_back(socket), address, rest)
         else:
             NextRequest(server, socket, address)
 
@@ -348,7 +342,7 @@ class GeventHttpStream:
         unsent = self._unsent is not None
         socket = self._let_go()
         if unsent:
-            _reset_on_close(socket)
+            reset_on_close(socket)
         socket.close()
 
     def _let_go(self) -> Any:

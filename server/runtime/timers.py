@@ -129,6 +129,11 @@ class GeventTaskScheduler:
         self._flusher = flusher
         self._executor = executor
 
+    @property
+    def executor(self) -> Executor:
+        """What runs the tasks when their time has come."""
+        return self._executor
+
     def schedule(self, task: Task, delay_ms: float) -> _RepeatedTask:
         """Run *task* once, *delay_ms* from now."""
         return _RepeatedTask(self._flusher, self._executor, task, None).start(delay_ms)

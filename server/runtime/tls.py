@@ -13,6 +13,7 @@ import logging
 from typing import Any
 
 from gevent import ssl  # type: ignore[import-untyped]  # no type information
+from gevent.socket import socket as GeventSocket  # type: ignore[import-untyped]  # no type information
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,16 @@ def take_over(socket: Any, rfile: Any) -> tuple[Any, bytes]:
     raw = _socket.socket(family, type_, proto, socket.detach())
     raw.setblocking(False)
     return raw, rest
+
+
+def give_back(socket: Any) -> Any:
+    """Of a socket that was taken over: gevent's again, whose methods wait."""
+    if isinstance(socket, TlsSocket):
+        encrypted = socket.encrypted
+        encrypted.settimeout(None)
+        return encrypted
+    family, type_, proto = socket.family, socket.type, socket.proto
+    return GeventSocket(family, type_, proto, socket.detach())
 
 
 def _decrypted(socket: Any) -> bytes:
@@ -72,6 +83,11 @@ class TlsSocket:
     def __init__(self, socket: Any) -> None:
         self._socket = socket
         self._ended = False
+
+    @property
+    def encrypted(self) -> Any:
+        """gevent's SSLSocket itself."""
+        return self._socket
 
     @property
     def family(self) -> int:

@@ -17,6 +17,7 @@ from gevent.event import Event  # type: ignore[import-untyped]  # no type inform
 
 from ..close import CloseStatus, EndReason
 from ..exceptions import SessionLimitExceededError
+from ..flush import Outgoing, message_of
 from ..message import BinaryMessage, PingMessage, PongMessage, TextMessage, WebSocketMessage
 from ..transport_options import TransportOptions
 from .codec import WebSocketCodec
@@ -94,14 +95,14 @@ class WritingSession(HandshakenSession):
         """Bytes handed over that the peer's kernel or ours has not taken yet."""
         return self._unsent_bytes + self._outbox_bytes + self._handed_bytes
 
-    def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
+    def try_send(self, messages: Sequence[Outgoing], drained: Callable[[], None]) -> bool:
         """Hand over messages, in order, as one write. On the loop's thread only.
 
-        True: the kernel took everything. False: some of it waits until the peer reads; *drained* is then called once,
-        on the loop's thread, when nothing waits any more, also because the connection ended. Nothing is sent, and True
+        True: the kernel took everything. False: some of it waits until the peer reads; *drained* is then called once, on the loop's thread, when nothing waits any more, also because the connection ended. Nothing is sent, and True
         returned, when the session is closed.
         """
-        if not self.is_open:
+        state = self._state
+        if state is not _OPEN and state is not _PEER_CLOSED:
             return True
         if self._outbox is not None:
             self.flush()
@@ -229,20 +230,19 @@ class WritingSession(HandshakenSession):
 
     # The socket.
 
-    def _encode_all(self, messages: Sequence[WebSocketMessage[Any]]) -> bytes:
-        """The frames of *messages* in one piece, with a short way for what nearly all of them are."""
-        if not self._codec.is_plain:
-            return b"".join([self._encode(message) for message in messages])
+    def _encode_all(self, messages: Sequence[Outgoing]) -> bytes:
+        """The frames of *messages* in one piece, with a short way for what nearly all of them are: short, whole texts."""
+        short = SHORT if self._codec.is_plain and not self._fragmenting else 0
         pieces = []
-        whole = not self._fragmenting
         for message in messages:
-            if whole and message.__class__ is TextMessage and message.is_last and message.payload_length < SHORT:
-                pieces.append(TEXT_HEADERS[message.payload_length])
-                pieces.append(message.as_bytes())
+            if message.__class__ is bytes and len(message) < short:  # type: ignore[arg-type]  # by class
+                pieces.append(TEXT_HEADERS[len(message)])  # type: ignore[arg-type]  # by class
+                pieces.append(message)
             else:
-                pieces.append(self._encode(message))
-                whole = not self._fragmenting
-        return b"".join(pieces)
+                pieces.append(self._encode(message_of(message)))
+                if self._fragmenting:
+                    short = 0
+        return b"".join(pieces)  # type: ignore[arg-type]  # by class
 
     def _encode(self, message: WebSocketMessage[Any]) -> bytes:
         if isinstance(message, TextMessage):
@@ -314,9 +314,9 @@ class WritingSession(HandshakenSession):
         if watcher is not None:
             watcher.stop()
             watcher.close()
-        drained, self._drained = self._drained, None
-        for call in drained or ():
-            call()
+        waiting, self._drained = self._drained, None
+        for drained in waiting or ():
+            drained()
 
     @abstractmethod
     def _all_written(self) -> None:

@@ -95,26 +95,23 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def decode_array(data: bytes | str) -> list[str]:
-    """The messages of ``["m1","m2"]``, never None, may be empty.
+    """The messages of ``["m1","m2"]``, never None, may be empty. Lone surrogates are replaced by U+FFFD.
 
     Raises:
         NoPayloadError: nothing but blanks, or JSON that is no array.
         BrokenJsonError: not JSON, or an array of something else than strings.
     """
-    value = _load(data)
-    if not isinstance(value, list):
-        raise NoPayloadError
-    return _strings(value)
+    return _well_formed(_array(data))
 
 
 def decode_messages(data: bytes | str) -> list[str]:
     """As ``decode_array``, and a single JSON string is one message: what a WebSocket may bring."""
     value = _load(data)
     if isinstance(value, str):
-        return [value]
+        return _well_formed([value])
     if not isinstance(value, list):
         raise BrokenJsonError
-    return _strings(value)
+    return _well_formed(_strings(value))
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -123,13 +120,20 @@ def decode_frame(data: bytes) -> Frame:
         return Frame(data.decode())
     kind, rest = data[:1], data[1:]
     if kind == b"a":
-        return Frame("a", tuple(decode_array(rest)))
+        return Frame("a", tuple(_array(rest)))
     if kind == b"m":
         return Frame("a", tuple(decode_messages(rest)))
     value = _load(rest) if kind == b"c" else None
     if isinstance(value, list) and len(value) == 2 and isinstance(value[0], int) and isinstance(value[1], str):
         return Frame("c", (), value[0], value[1])
     raise BrokenJsonError
+
+
+def _array(data: bytes | str) -> list[str]:
+    value = _load(data)
+    if not isinstance(value, list):
+        raise NoPayloadError
+    return _strings(value)
 
 
 def _load(data: bytes | str) -> object:
@@ -150,3 +154,19 @@ def _strings(value: list[object]) -> list[str]:
         if not isinstance(item, str):
             raise BrokenJsonError
     return value  # type: ignore[return-value]  # just looked
+
+
+def _well_formed(messages: list[str]) -> list[str]:
+    """Differs from Spring, which keeps lone surrogates: they are replaced, as browsers do on a WebSocket.
+
+    JavaScript cuts strings between any two units, and UTF-8 has no place for half a character.
+    """
+    return [text if text.isascii() else _replace_surrogates(text) for text in messages]
+
+
+def _replace_surrogates(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..close import CloseStatus
-from ..flush import Flusher
+from ..flush import Flusher, Outgoing
 from ..message import TextMessage, WebSocketMessage
 from .http_session import HttpSockJsSession
-from .session import SessionState
+from .session import SessionState, texts_of
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class LoopHttpSockJsSession(HttpSockJsSession):
         stream = self._stream
         return sum(map(len, self._cache)) + (stream.pending_bytes if stream is not None else 0)
 
-    def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
+    def try_send(self, messages: Sequence[Outgoing], drained: Callable[[], None]) -> bool:
         """Hand over messages, in order, as one write. On the loop's thread only.
 
         What finds no request waits here, and counts as not taken: False is returned, and *drained* called when a
@@ -60,11 +60,7 @@ class LoopHttpSockJsSession(HttpSockJsSession):
         """
         if self._state is not _OPEN:
             return True
-        texts = []
-        for message in messages:
-            if not isinstance(message, TextMessage):
-                raise ValueError("SockJS supports text messages only")
-            texts.append(message.payload)
+        texts = texts_of(messages)
         with self._lock:
             self._cache += texts
             self._flush_cache()

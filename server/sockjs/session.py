@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..close import CloseStatus
+from ..flush import Outgoing, message_of
 from ..handlers import WebSocketHandler
 from ..message import BinaryMessage, PingMessage, PongMessage, TextMessage, WebSocketMessage
 from ..session import Address, BaseWebSocketSession, Principal
@@ -30,6 +31,16 @@ logger = logging.getLogger(__name__)
 
 GO_AWAY = CloseStatus(3000, "Go away!")
 """What ``close()`` says."""
+
+
+def texts_of(messages: Sequence[Outgoing]) -> list[str]:
+    """What is handed over by a sender, as texts. Raises ValueError for anything but text messages."""
+    texts = []
+    for message in map(message_of, messages):
+        if not isinstance(message, TextMessage):
+            raise ValueError("SockJS supports text messages only")
+        texts.append(message.payload)
+    return texts
 
 
 class SessionState(enum.Enum):

@@ -12,13 +12,13 @@ from typing import Any, cast
 
 from ..close import CloseStatus, EndReason
 from ..decorators import WebSocketHandlerDecorator, WebSocketSessionDecorator
-from ..flush import Flusher, NonBlockingWebSocketSession
+from ..flush import Flusher, NonBlockingWebSocketSession, Outgoing
 from ..handlers import WebSocketHandler
 from ..message import BinaryMessage, TextMessage, WebSocketMessage
 from ..session import Principal, WebSocketSession
 from .frame import OPEN, FrameError
 from .options import SockJsOptions
-from .session import SessionFacts, SessionState, SockJsSession, frame_of
+from .session import SessionFacts, SessionState, SockJsSession, frame_of, texts_of
 from .timers import SockJsTimers
 
 logger = logging.getLogger(__name__)
@@ -149,15 +149,11 @@ class NonBlockingWebSocketSockJsSession(WebSocketSockJsSession):
         last_read_ms: float = getattr(self._native, "last_read_ms", self._last_received_ms)
         return last_read_ms
 
-    def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
+    def try_send(self, messages: Sequence[Outgoing], drained: Callable[[], None]) -> bool:
         """Hand over messages, in order, as one SockJS frame. On the loop's thread only."""
         if self._state is not SessionState.OPEN:
             return True
-        texts = []
-        for message in messages:
-            if not isinstance(message, TextMessage):
-                raise ValueError("SockJS supports text messages only")
-            texts.append(message.payload)
+        texts = texts_of(messages)
         self._last_sent_ms = self._timers.now_ms()
         return self._native.try_send((TextMessage(self._options.message_codec.encode(texts)),), drained)
 

@@ -1,4 +1,4 @@
-"""What a sub-protocol handler does for the endpoint (section 12)."""
+"""What a sub-protocol handler does for the endpoint (SWS-01)."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ class SharedFrame:
             Message(broadcast.payload, SimpMessageHeaderAccessor(broadcast.headers).message_headers)
         )
         accessor.update_stomp_command_as_server_message()
+        # Differs from Spring: one number for each publish, not one for each recipient.
         number = (accessor.message_id or "").rpartition("-")[2]
         restore_destination(accessor)
         for own in ("subscription", "message-id"):
@@ -58,7 +59,8 @@ class SharedFrame:
 
 def _own_headers(subscription: Subscription) -> bytes:
     # A session's id may come from a URL, so that it must be escaped as well.
-    own_id = f"{subscription.session_id}-{subscription.serial}." if subscription.serial else f"{subscription.session_id}-"
+    serial = f"{subscription.serial}." if subscription.serial else ""
+    own_id = f"{subscription.session_id}-{serial}"
     message_id = encode_header("message-id", own_id)
     return encode_header("subscription", subscription.id) + message_id[:-1]
 

@@ -70,7 +70,7 @@ class StompOutbound:
         frame = shared.for_subscription(message.subscription)
         try:
             if shared.kind is TextMessage or _is_sockjs(session):
-                session.send_message(TextMessage(frame))
+                session.send_text(frame)
             else:
                 session.send_message(BinaryMessage(frame))
         except SessionLimitExceededError:

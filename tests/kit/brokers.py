@@ -6,7 +6,6 @@ from typing import Any
 
 from kit.channels import RecordingChannel
 from kit.scheduling import ManualTaskScheduler
-
 from wellhead.messaging.broker.simple import SimpleBrokerMessageHandler
 from wellhead.messaging.events import ApplicationEvents
 from wellhead.messaging.executor import Executor
@@ -76,7 +75,12 @@ class Rig:
         if scheduler:
             options["task_scheduler"] = self.scheduler
         self.broker = SimpleBrokerMessageHandler(
-            self.inbound, self.outbound, self.application, prefixes or ("/topic", "/queue"), events=self.events, **options
+            self.inbound,
+            self.outbound,
+            self.application,
+            prefixes or ("/topic", "/queue"),
+            events=self.events,
+            **options,
         )
         if start:
             self.broker.start()
@@ -102,7 +106,9 @@ class Rig:
         self.subscribe(session_id, id, destination)
         self.outbound.take()
 
-    def send(self, session_id: str, destination: str, payload: Any = b"hello", native: Any = None, **headers: Any) -> None:
+    def send(
+        self, session_id: str, destination: str, payload: Any = b"hello", native: Any = None, **headers: Any
+    ) -> None:
         named = {"destination": destination, **(native or {})}
         self.client(StompCommand.SEND, session_id, named, payload=payload, **headers)
 

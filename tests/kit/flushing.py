@@ -9,7 +9,7 @@ from typing import Any
 
 from kit.scheduling import ManualTask, ManualTaskScheduler
 from kit.sessions import FakeWebSocketSession
-from wellhead.server.flush import Flushable
+from wellhead.server.flush import Flushable, Outgoing, message_of
 from wellhead.server.message import WebSocketMessage
 
 
@@ -79,12 +79,13 @@ class FakeNonBlockingSession(FakeWebSocketSession):
         self._pending: list[WebSocketMessage[Any]] = []
         self._waiting: list[Callable[[], None]] = []
 
-    def try_send(self, messages: Sequence[WebSocketMessage[Any]], drained: Callable[[], None]) -> bool:
+    def try_send(self, outgoing: Sequence[Outgoing], drained: Callable[[], None]) -> bool:
         if not self.is_open:
             return True
         if self.send_error is not None:
             raise self.send_error
-        self.writes.append(list(messages))
+        messages = [message_of(each) for each in outgoing]
+        self.writes.append(messages)
         if self.blocked or self.pending_bytes:
             self._pending.extend(messages)
             self.pending_bytes += sum(message.payload_length for message in messages)

@@ -17,8 +17,6 @@ from typing import Any
 
 from kit.mode import is_patched
 
-CERTIFICATE = os.path.join(os.path.dirname(__file__), "localhost.pem")
-"""Certificate and key for localhost, of these tests alone."""
 TIMEOUT = 10.0
 """Seconds a test waits for what must come."""
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from kit.serving import CERTIFICATE, TIMEOUT, RawClient
+from kit.certificate import certificate
+from kit.serving import TIMEOUT, RawClient
 
 from wellhead.server.__main__ import CannotStartError, load_application, main
 
@@ -113,7 +114,7 @@ def test_it_can_leave_the_standard_library_alone(folder: Path) -> None:
 
 @pytest.mark.spec("LIFE-01")
 def test_it_serves_over_tls(folder: Path) -> None:
-    with command(folder, "served_here:app", "--port", "0", "--certfile", CERTIFICATE) as (process, line):
+    with command(folder, "served_here:app", "--port", "0", "--certfile", certificate()) as (process, line):
         assert line.startswith("wellhead listens on https://127.0.0.1:")
         process.terminate()
         assert process.wait(TIMEOUT) == 0

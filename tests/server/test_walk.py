@@ -59,7 +59,7 @@ STATIONS = [
     ("server/subprotocol/endpoint.py", "handle_outbound"),
     ("server/subprotocol/stomp_outbound.py", "handle_message_to_client"),
     ("server/subprotocol/shared_frame.py", "for_subscription"),
-    ("server/gathering.py", "send_message"),
+    ("server/gathering.py", "send_text"),
     ("server/gathering.py", "flush"),
     ("tests/kit/flushing.py", "try_send"),
 ]

@@ -132,9 +132,7 @@ def test_another_naming_scheme_is_one_method(registry: DefaultSimpUserRegistry) 
 def wired(registry: DefaultSimpUserRegistry) -> tuple[ExecutorSubscribableChannel, RecordingChannel]:
     inbound, broker = ExecutorSubscribableChannel(), ExecutorSubscribableChannel()
     target = RecordingChannel()
-    handler = UserDestinationMessageHandler(
-        inbound, broker, DefaultUserDestinationResolver(registry), target=target
-    )
+    handler = UserDestinationMessageHandler(inbound, broker, DefaultUserDestinationResolver(registry), target=target)
     handler.start()
     return inbound, target
 

@@ -17,7 +17,7 @@ LINE = (
     "(0 connect failure, 0 send limit, 0 transport error)], "
     "stompSubProtocol[processed CONNECT(0)-CONNECTED(0)-DISCONNECT(0)], stompBrokerRelay[null], "
     "inboundChannel[pool size = 8, active threads = 0, queued tasks = 1, completed tasks = 15], "
-    "outboundChannel[{outbound}], sockJsScheduler[null]"
+    "outboundChannel[{outbound}], sockJsScheduler[unknown]"
 )
 
 

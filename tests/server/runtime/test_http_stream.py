@@ -4,7 +4,8 @@ import gc
 import ssl
 
 import pytest
-from kit.serving import CERTIFICATE, RecordingHandler, echo, running_server
+from kit.certificate import certificate
+from kit.serving import RecordingHandler, echo, running_server
 from kit.sockjs import Browser, fresh_url, sockjs_app
 
 from wellhead.server.close import CloseStatus, EndReason
@@ -190,8 +191,8 @@ def test_the_next_request_on_a_connection_may_come_in_parts(server, browser, han
 
 @pytest.mark.spec("SJS-08", "SJS-09")
 def test_polls_and_streams_over_tls(handler):
-    context = ssl.create_default_context(cafile=CERTIFICATE)
-    with running_server(make_app(handler), ssl_context=server_context(CERTIFICATE)) as server:
+    context = ssl.create_default_context(cafile=certificate())
+    with running_server(make_app(handler), ssl_context=server_context(certificate())) as server:
         browser = Browser(server)
         url = fresh_url()
         connection, sender = browser.connect(tls_context=context), browser.connect(tls_context=context)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kit.serving import CERTIFICATE, RawClient, RecordingHandler, RunningServer, echo, running_server, websocket_app
+from kit.certificate import certificate
+from kit.serving import RawClient, RecordingHandler, RunningServer, echo, running_server, websocket_app
 
 from wellhead.server.close import EndReason
 from wellhead.server.message import BinaryMessage
@@ -17,7 +18,7 @@ from wellhead.server.transport_options import TransportOptions
 
 
 def client_context() -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=CERTIFICATE)
+    context = ssl.create_default_context(cafile=certificate())
     return context
 
 
@@ -29,7 +30,7 @@ def serve(
 ) -> RecordingHandler:
     handler = RecordingHandler(on_message)
     app = websocket_app(handler, options=options)
-    with running_server(app, ssl_context=server_context(CERTIFICATE), **server_options) as running:
+    with running_server(app, ssl_context=server_context(certificate()), **server_options) as running:
         talk(running, handler)
         running.stop()
         assert not running.runtime.connections

@@ -61,7 +61,7 @@ def test_frames_are_written_and_read(made, frame, wire):
 @pytest.mark.parametrize("text, quoted", QUOTED)
 def test_what_browsers_mangle_is_escaped(text, quoted):
     assert quote(text) == quoted
-    decoded = decode_array(f"[{quoted}]".encode())[0]
+    decoded = decode_frame(f"a[{quoted}]".encode()).messages[0]
     assert decoded.encode("utf-16", "surrogatepass") == text.encode("utf-16", "surrogatepass")
 
 
@@ -86,6 +86,21 @@ def test_messages_are_decoded_from_an_array_and_from_a_single_string():
     assert decode_array(b"[]") == []
     assert decode_messages(b'["a","b"]') == ["a", "b"]
     assert decode_messages('"a"') == ["a"]
+
+
+@pytest.mark.spec("SJS-06", "SJS-11", "SJS-12")
+@pytest.mark.parametrize(
+    "sent, text",
+    [
+        (r"\ud800", "\ufffd"),
+        (r"\udfff\ud800x", "\ufffd\ufffdx"),
+        (r"é \ud83d\ude00\ude00", "é \U0001f600\ufffd"),
+        (r"\ufeff\uffff", "\ufeff\uffff"),
+    ],
+)
+def test_lone_surrogates_of_a_client_are_replaced(sent, text):
+    assert decode_array(f'["{sent}","x"]') == [text, "x"]
+    assert decode_messages(f'["{sent}"]') == decode_messages(f'"{sent}"') == [text]
 
 
 @pytest.mark.spec("SJS-11")
