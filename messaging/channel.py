@@ -55,6 +55,9 @@ class ChannelInterceptor:
     The hooks run in the thread of the sender. A hook that is not overridden costs nothing.
     """
 
+    only_when_unsent = False
+    """True: ``after_send_completion`` is for messages that were vetoed or failed, and costs the others nothing."""
+
     def pre_send(self, message: Message[Any], channel: MessageChannel) -> Message[Any] | None:
         """Before sending; returns the message to go on with, or None to veto."""
         return message

@@ -28,7 +28,7 @@ class _Hooks:
     Those whose completion may be called know their position in the list: it runs only for interceptors already passed.
     """
 
-    __slots__ = ("completion", "count", "plain", "post_send", "pre_send")
+    __slots__ = ("completion", "completion_when_sent", "count", "plain", "post_send", "pre_send")
 
     def __init__(self, interceptors: Sequence[ChannelInterceptor]) -> None:
         def hooks(name: str) -> tuple[tuple[int, Any], ...]:
@@ -42,6 +42,9 @@ class _Hooks:
         self.pre_send: tuple[tuple[int, PreSend], ...] = hooks("pre_send")
         self.post_send = tuple(hook for _, hook in hooks("post_send"))
         self.completion = tuple(reversed(hooks("after_send_completion")))
+        self.completion_when_sent = tuple(
+            (position, hook) for position, hook in self.completion if not interceptors[position].only_when_unsent
+        )
         self.plain = not self.post_send and not self.completion
 
 
@@ -127,14 +130,14 @@ class AbstractMessageChannel:
 
     def _send_with_completion(self, message: Message[Any], timeout_ms: int, hooks: _Hooks) -> bool:
         passed = hooks.count  # how many interceptors let the message pass
-        completion, sent = hooks.completion, False
+        sent = False
         try:
             for position, hook in hooks.pre_send:
                 passed = position
                 changed = hook(message, self)
                 if changed is None:
                     self._log_veto(hook, message)
-                    self._complete(completion, passed, message, False, None)
+                    self._complete(hooks.completion, passed, message, False, None)
                     return False
                 message = changed
             passed = hooks.count
@@ -142,11 +145,13 @@ class AbstractMessageChannel:
             for after in hooks.post_send:
                 after(message, self, sent)
         except BaseException as error:  # a killed greenlet, too, must give back what its hooks took
-            self._complete(completion, passed, message, sent, error)
+            self._complete(hooks.completion, passed, message, sent, error)
             if isinstance(error, MessagingError) or not isinstance(error, Exception):
                 raise
             raise MessageDeliveryError(f"Failed to send message to {self}", message) from error
-        self._complete(completion, passed, message, sent, None)
+        completion = hooks.completion_when_sent if sent else hooks.completion
+        if completion:
+            self._complete(completion, passed, message, sent, None)
         return sent
 
     def _complete(

@@ -19,6 +19,8 @@ class UnsentDisconnectChannelInterceptor(ChannelInterceptor):
     when they stop.
     """
 
+    only_when_unsent = True
+
     def __init__(self, broker: MessageHandler) -> None:
         self.broker = broker
 

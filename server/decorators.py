@@ -135,9 +135,9 @@ class WebSocketSessionDecorator:
     def send_message(self, message: WebSocketMessage[Any]) -> None:
         self.delegate.send_message(message)
 
-    def send_text(self, data: bytes) -> None:
+    def send_text(self, head: bytes, tail: bytes) -> None:
         # By way of send_message: a decorator that changes messages overrides that.
-        self.send_message(TextMessage(data))
+        self.send_message(TextMessage(head + tail))
 
     def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:
         self.delegate.close(status)

@@ -100,14 +100,14 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         if self._buffer_size > self.buffer_size_limit:
             self._judge()
 
-    def send_text(self, data: bytes) -> None:
+    def send_text(self, head: bytes, tail: bytes) -> None:
         """As ``send_message`` of a text message, of which there is never an object: the way of broadcasts."""
         if self._state is not _OPEN:
             return
-        self._queue.append(data)
-        self._buffer_size += len(data)
+        self._queue.append((head, tail))
+        self._buffer_size += len(head) + len(tail)
         if self._callback is not None:
-            self._callback(TextMessage(data))
+            self._callback(TextMessage(head + tail))
         if not self._asked:
             self._asked = True
             self._flusher.request(self)

@@ -104,8 +104,11 @@ class WebSocketSession(Protocol):
             RuntimeError: the session is not yet initialised, or the kind of message is unknown.
         """
 
-    def send_text(self, data: bytes) -> None:
-        """Send a whole text message, given as its UTF-8 bytes; the same as ``send_message(TextMessage(data))``."""
+    def send_text(self, head: bytes, tail: bytes) -> None:
+        """Send a whole text message, given as two pieces of its UTF-8 bytes; as ``send_message(TextMessage(head + tail))``.
+
+        The pieces may be cut anywhere; what many sessions get is best one object for all of them.
+        """
 
     def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:
         """Close the session; does nothing when it is closed already."""
@@ -152,8 +155,8 @@ class BaseWebSocketSession(ABC):
         else:
             raise RuntimeError(f"Unexpected WebSocketMessage type: {message!r}")
 
-    def send_text(self, data: bytes) -> None:
-        self.send_message(TextMessage(data))
+    def send_text(self, head: bytes, tail: bytes) -> None:
+        self.send_message(TextMessage(head + tail))
 
     def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:
         if self.is_open:

@@ -140,8 +140,8 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
     # -- messages
 
     def _handle_client_message(self, message: Message[Any]) -> None:
-        headers = message.headers
-        session = self._sessions.get(headers.get(SESSION_ID))
+        headers = message.headers._map
+        session = self._sessions.get(headers.get(SESSION_ID))  # type: ignore[arg-type]  # None is nobody's id
         if session is not None:
             # Differs from Spring, where what the application sends to a session is taken for a sign of its life, too.
             session.read_ms = self._now_ms()
@@ -158,7 +158,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     def _handle_application_message(self, message: Message[Any]) -> None:
         """No receipt, whatever the headers say: what a client sent was acknowledged where it came in."""
-        headers = message.headers
+        headers = message.headers._map
         message_type = headers.get(MESSAGE_TYPE)
         if not self.check_destination_prefix(headers.get(DESTINATION)):
             return

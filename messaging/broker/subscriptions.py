@@ -241,8 +241,10 @@ class DefaultSubscriptionRegistry:
         Raises ValueError for another type of message.
         """
         headers = message.headers
-        _expect(SimpMessageType.MESSAGE, headers)
-        destination = headers.get(DESTINATION)
+        values = headers._map
+        if values.get(MESSAGE_TYPE) is not SimpMessageType.MESSAGE:
+            _expect(SimpMessageType.MESSAGE, headers)
+        destination = values.get(DESTINATION)
         if destination is None:
             _complete(headers, DESTINATION)
             return ()

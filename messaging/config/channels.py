@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..channel import ChannelInterceptor
 from ..executor import Executor, PooledExecutor
@@ -15,8 +15,12 @@ N = TypeVar("N", int, float)
 class ExecutorFactory(Protocol):
     """What the runtime offers: pools of greenlets, or of native threads for drivers that block."""
 
-    def executor(self, settings: TaskExecutorRegistration) -> PooledExecutor:
-        """A pool as the registration says."""
+    def executor(self, name_prefix: str, **limits: Any) -> PooledExecutor:
+        """A pool of greenlets with these limits: core_pool_size, max_pool_size, queue_capacity, keep_alive_seconds."""
+        ...
+
+    def thread_executor(self, name_prefix: str, **limits: Any) -> PooledExecutor:
+        """The same of native threads, for drivers that block outside of gevent's reach."""
         ...
 
 
@@ -65,6 +69,17 @@ class TaskExecutorRegistration:
         self.native_threads = use
         return self
 
+    def make_executor(self, factory: ExecutorFactory) -> PooledExecutor:
+        """The pool. Raises ValueError for a core that is larger than the maximum."""
+        make = factory.thread_executor if self.native_threads else factory.executor
+        return make(
+            self.thread_name_prefix,
+            core_pool_size=self.pool_size,
+            max_pool_size=self.max_size,
+            queue_capacity=self.queue,
+            keep_alive_seconds=self.keep_alive,
+        )
+
 
 class ChannelRegistration:
     """Collects what one channel gets."""
@@ -95,7 +110,7 @@ class ChannelRegistration:
         """The executor of the channel once there is a runtime; None: the sender's thread."""
         if self.registered_executor is not None:
             return self.registered_executor
-        return factory.executor(self.registration) if self.registration is not None else None
+        return self.registration.make_executor(factory) if self.registration is not None else None
 
 
 def _at_least(least: int, value: N, name: str) -> N:

@@ -132,8 +132,8 @@ class AbstractMessageConverter(ABC):
 
 
 def _with_headers(content: Any, headers: Mapping[str, Any] | None, mime_type: MimeType | None) -> Message[Any]:
-    if isinstance(headers, MutableMessageHeaders) and headers.mutable:
-        accessor = headers.accessor
+    accessor = headers.accessor if isinstance(headers, MutableMessageHeaders) else None
+    if accessor is not None and accessor.is_mutable:
         if mime_type is not None:
             accessor.set_header_if_absent(CONTENT_TYPE, mime_type)
         return Message(content, accessor.message_headers)

@@ -61,7 +61,7 @@ class InvocationMessage(Message[Any]):
 
 def header_of(message: Message[Any], name: str) -> Any:
     """One header, without building the others; None when there is none."""
-    if message.__class__ is InvocationMessage and message.live_headers() is None:
+    if message.__class__ is InvocationMessage and message._live is None:
         if name == LOOKUP_DESTINATION:
             return message.lookup_destination
         if name == TEMPLATE_VARIABLES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from ..message import Message
 from ..native_headers import NativeMessageHeaderAccessor
@@ -50,6 +50,17 @@ class SimpMessageHeaderAccessor(NativeMessageHeaderAccessor):
         cls, message_type: SimpMessageType = SimpMessageType.MESSAGE, *, native_headers: Mapping[str, Any] | None = None
     ) -> SimpMessageHeaderAccessor:
         return SimpMessageHeaderAccessor(message_type, native_headers=native_headers)
+
+    @classmethod
+    def of_values(cls, values: dict[str, Any]) -> Self:
+        """For the hot path: left mutable, and takes *values* over without a copy; there must be no native headers, id
+        or timestamp among them.
+        """
+        self = cls.__new__(cls)
+        self._begin(values)
+        self._leave_mutable = True
+        self._native = self._user_callback = None
+        return self
 
     def _generate_id(self) -> uuid.UUID | None:
         return self._id_generator() if self._id_generator is not None else None

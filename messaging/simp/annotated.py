@@ -147,7 +147,7 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
 
         Raises RuntimeError for an ambiguous mapping and for a message without session id or session attributes.
         """
-        headers = message.headers
+        headers = message.headers._map
         destination = headers.get(DESTINATION)
         if destination is None:
             return
@@ -162,11 +162,13 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
 
     def lookup_destination(self, destination: str) -> str | None:
         """The destination without the application's prefix; None when it has none of them."""
-        if not self._prefixes:
+        prefixes = self._prefixes
+        if not prefixes:
             return destination
-        for prefix in self._prefixes:
-            if destination.startswith(prefix):
-                return destination[len(prefix) - self._kept :]
+        if destination.startswith(prefixes):
+            for prefix in prefixes:
+                if destination.startswith(prefix):
+                    return destination[len(prefix) - self._kept :]
         return None
 
     def handle_match(self, mapped: MappedMethod, message: InvocationMessage) -> None:

@@ -10,7 +10,7 @@ from contextvars import ContextVar, Token
 from typing import Any
 
 from ..message import Message
-from .accessor import session_attributes_of, session_id_of
+from .accessor import SESSION_ATTRIBUTES, SESSION_ID
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +47,11 @@ class SimpAttributes:
 
         Raises RuntimeError for a message without session id or attributes.
         """
-        headers = message.headers
-        session_id = session_id_of(headers)
+        headers = message.headers._map
+        session_id = headers.get(SESSION_ID)
         if session_id is None:
             raise RuntimeError(f"No session id in {message}")
-        attributes = session_attributes_of(headers)
+        attributes = headers.get(SESSION_ATTRIBUTES)
         if attributes is None:
             raise RuntimeError(f"No session attributes in {message}")
         return cls(session_id, attributes)

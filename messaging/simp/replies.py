@@ -61,12 +61,11 @@ class ReplyHeaders:
         if subscription_id is not None:
             values[SUBSCRIPTION_ID] = subscription_id
             values[DESTINATION] = destination
-        accessor = SimpMessageHeaderAccessor(values)
+        accessor = SimpMessageHeaderAccessor.of_values(values)
         if self.header_initializer is not None:
             self.header_initializer.init_headers(accessor)
         if self._filters:
             self._copy_native(message, accessor)
-        accessor.leave_mutable = True
         return accessor.message_headers
 
     def _copy_native(self, message: Message[Any], accessor: SimpMessageHeaderAccessor) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 from ..channel import INDEFINITE_TIMEOUT, MessageChannel
 from ..converter.contract import MessageConverter
 from ..exceptions import MessageDeliveryError
-from ..header_accessor import MessageHeaderInitializer
-from ..headers import MessageHeaders
+from ..header_accessor import MessageHeaderInitializer, MutableMessageHeaders
 from ..message import Message
 from ..native_headers import NATIVE_HEADERS
 from ..template.contract import Headers, MessagePostProcessor
@@ -114,7 +113,7 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
 
     def _do_send(self, destination: str, message: Message[Any]) -> None:
         accessor = SimpMessageHeaderAccessor.get_accessor(message)
-        if accessor is not None and accessor.is_mutable:
+        if accessor is not None and accessor._mutable:
             accessor.destination = destination
             accessor.set_message_type_if_not_set(SimpMessageType.MESSAGE)
         else:
@@ -140,11 +139,8 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
             )
 
     def _process_headers_to_send(self, headers: Headers | None) -> Headers:
-        if headers is not None:
-            if NATIVE_HEADERS in headers:
-                return headers
-            if _has_accessor(headers):
-                return headers
+        if headers is not None and (_has_accessor(headers) or NATIVE_HEADERS in headers):
+            return headers
         return self._accessor_for(headers).message_headers
 
     def _accessor_for(self, headers: Headers | None) -> SimpMessageHeaderAccessor:
@@ -166,4 +162,4 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
 
 
 def _has_accessor(headers: Headers) -> bool:
-    return isinstance(headers, MessageHeaders) and SimpMessageHeaderAccessor.get_accessor(headers) is not None
+    return isinstance(headers, MutableMessageHeaders) and isinstance(headers.accessor, SimpMessageHeaderAccessor)

@@ -98,11 +98,7 @@ class StompHeaderAccessor(SimpMessageHeaderAccessor):
     @classmethod
     def of_frame(cls, command: StompCommand, native_headers: dict[str, list[str]]) -> StompHeaderAccessor:
         """As ``create``, for the decoder: left mutable, and takes *native_headers* over without a copy."""
-        self = cls.__new__(cls)
-        self._map = {MESSAGE_TYPE: _TYPES[command], COMMAND: command}
-        self._mutable = self._leave_mutable = True
-        self._modified = self._timestamp = False
-        self._headers = self._native = self._id_generator = self._user_callback = None
+        self = cls.of_values({MESSAGE_TYPE: _TYPES[command], COMMAND: command})
         if native_headers:
             self._map[NATIVE_HEADERS] = self._native = native_headers
             self.update_simp_headers_from_stomp_headers()

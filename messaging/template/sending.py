@@ -85,7 +85,7 @@ class AbstractMessageSendingTemplate(ABC, Generic[D]):
     def _convert(
         self, payload: Any, headers: Headers | None, post_processor: MessagePostProcessor | None
     ) -> Message[Any]:
-        hint = headers.get(CONVERSION_HINT_HEADER) if headers else None
+        hint = headers.get(CONVERSION_HINT_HEADER) if headers is not None else None
         to_use = self._process_headers_to_send(headers)
         message = self.message_converter.to_message(payload, to_use, hint)
         if message is None:

@@ -147,7 +147,7 @@ class UserDestinationMessageHandler:
 
     def handle_message(self, message: Message[Any]) -> None:
         """Send one message on for each session that it is for; what is not for a user is ignored."""
-        destination = message.headers.get(DESTINATION)
+        destination = message.headers._map.get(DESTINATION)
         if destination is None or not destination.startswith(self.resolver.prefix):
             return
         result = self.resolver.resolve_destination(message)

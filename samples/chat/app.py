@@ -64,7 +64,7 @@ class Config(WebSocketMessageBrokerConfigurer):
         registry.set_application_destination_prefixes("/app")
 
     def register_stomp_endpoints(self, registry: StompEndpointRegistry) -> None:
-        registry.add_endpoint("/ws")
+        registry.add_endpoint("/ws").with_sockjs(client_library_url=scripts.sockjs())
 
 
 pages = Flask(__name__)
@@ -72,7 +72,7 @@ pages = Flask(__name__)
 
 @pages.get("/")
 def index() -> str:
-    return render_template("chat.html", stompjs=scripts.stompjs())
+    return render_template("chat.html", stompjs=scripts.stompjs(), sockjs=scripts.sockjs())
 
 
 app = WellheadApp(pages, Config(), controllers=[Chat()])

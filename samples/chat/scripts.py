@@ -1,4 +1,4 @@
-"""Where the page gets its client library from: the local packages if node installed them, else a public CDN."""
+"""Where the page gets its client libraries from: the local packages if node installed them, else a public CDN."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ PACKAGES = Path(__file__).parents[2] / "tests" / "clients" / "node_modules"
 def stompjs() -> str:
     """The address of @stomp/stompjs for a script tag."""
     return _script("@stomp/stompjs", "bundles/stomp.umd.min.js", "7")
+
+
+def sockjs() -> str:
+    """The address of sockjs-client for a script tag."""
+    return _script("sockjs-client", "dist/sockjs.min.js", "1")
 
 
 def _script(package: str, path: str, version: str) -> str:

@@ -21,6 +21,7 @@ from ...messaging.simp.annotated import SimpAnnotationMethodMessageHandler
 from ...messaging.simp.ordered import configure_interceptor
 from ...messaging.simp.template import SimpMessagingTemplate
 from ...messaging.subscribable import ExecutorSubscribableChannel, ImmutableMessageChannelInterceptor
+from ...messaging.threads import QUEUE_CAPACITY
 from ...messaging.user.destination import DefaultUserDestinationResolver, UserDestinationMessageHandler
 from ...messaging.user.registry import DefaultSimpUserRegistry
 from ..close import CloseStatus
@@ -34,12 +35,15 @@ from ..subprotocol.stomp import StompSubProtocolHandler
 from ..transport_options import ENVIRON_KEY
 from .configurer import WebSocketConfigurer, WebSocketMessageBrokerConfigurer
 from .endpoints import StompEndpointRegistry, WebSocketHandlerRegistry
-from .runtime import Runtime, RuntimePools
-from .scheduling import ApplicationTaskScheduler
+from .runtime import Runtime
+from .scheduling import ApplicationExecutor, ApplicationTaskScheduler
 from .stats import WebSocketMessageBrokerStats
 from .transport import WebSocketTransportRegistration
 
 logger = logging.getLogger(__name__)
+
+_FUTURE_WORKERS = 8
+"""Greenlets that send the values of futures which are done; sending seldom waits."""
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -70,6 +74,7 @@ class WellheadApp:
         self.events = ApplicationEvents()
         """Where to listen for sessions that come and go."""
         self.task_scheduler = ApplicationTaskScheduler()
+        self._futures = ApplicationExecutor()
         self._mapping: WebSocketHandlerMapping[HttpRequestHandler] = WebSocketHandlerMapping()
         self._runtime: Runtime | None = None
         self._executors: list[PooledExecutor] = []
@@ -136,6 +141,7 @@ class WellheadApp:
             custom_argument_resolvers=self._resolvers,
             custom_return_value_handlers=self._return_handlers,
             validator=validator,
+            future_executor=self._futures,
             report_unhandled_errors=registry.report_unhandled_errors,
         )
         for controller in controllers:
@@ -162,6 +168,7 @@ class WellheadApp:
                 path_matcher=registry.path_matcher,
                 cache_limit=registry.cache_limit,
                 selector_header_name=simple.selector_header_name,
+                max_subscriptions_per_session=simple.max_subscriptions_per_session,
             ),
             task_scheduler=simple.task_scheduler or self.task_scheduler,
             heartbeat_ms=simple.heartbeat_ms,
@@ -257,9 +264,13 @@ class WellheadApp:
         self._runtime = runtime
         self.task_scheduler.delegate = runtime.scheduler
         for channel, registration in self._channels:
-            channel.executor = registration.make_executor(RuntimePools(runtime))
+            channel.executor = registration.make_executor(runtime)
             if channel.executor is not None and registration.registered_executor is None:
                 self._executors.append(channel.executor)  # type: ignore[arg-type]  # made by the runtime: a pool
+        self._futures.delegate = runtime.executor(
+            "futures-", core_pool_size=_FUTURE_WORKERS, queue_capacity=QUEUE_CAPACITY
+        )
+        self._executors.append(self._futures.delegate)
         receive_in_order = self._endpoints.preserve_receive_order and self.client_inbound_channel.executor is not None
         configure_interceptor(self.client_inbound_channel, receive_in_order)
         self.simp_annotation_method_message_handler.start()
@@ -283,6 +294,7 @@ class WellheadApp:
         for executor in self._executors:
             executor.shutdown()
         self._executors.clear()
+        self._futures.delegate = None
         for channel, registration in self._channels:
             channel.executor = registration.registered_executor
         self.task_scheduler.delegate = None

@@ -1,10 +1,11 @@
-"""The scheduler that components are given before there is a runtime."""
+"""The scheduler and the executor that components are given before there is a runtime."""
 
 from __future__ import annotations
 
 import time
 
-from ...messaging.executor import Executor, ScheduledTask, Task, TaskScheduler
+from ...messaging.exceptions import TaskRejectedError
+from ...messaging.executor import Executor, PooledExecutor, ScheduledTask, Task, TaskScheduler
 
 
 class ApplicationTaskScheduler:
@@ -35,3 +36,17 @@ class ApplicationTaskScheduler:
 
     def now_ms(self) -> float:
         return self.delegate.now_ms() if self.delegate is not None else time.monotonic() * 1000
+
+
+class ApplicationExecutor:
+    """Passes tasks on to a pool of the runtime, from ``start`` of the application to its ``stop``."""
+
+    def __init__(self) -> None:
+        self.delegate: PooledExecutor | None = None
+
+    def execute(self, task: Task) -> None:
+        """Run *task*. Raises TaskRejectedError when the pool is full or the application is not started."""
+        delegate = self.delegate
+        if delegate is None:
+            raise TaskRejectedError("The application is not started")
+        delegate.execute(task)

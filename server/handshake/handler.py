@@ -72,7 +72,7 @@ class DefaultHandshakeHandler:
         if not (self._check_method(request, response) and self._check_version(request, response)):
             return False
         if not self.is_valid_origin(request):
-            return _refuse(response, 403, "", f"origin {request.origin!r} is not valid")
+            return _refuse(request, response, 403, "", f"origin {request.origin!r} is not valid")
         environ = request.environ
         protocols = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL")
         requested = environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS")
@@ -135,7 +135,7 @@ class DefaultHandshakeHandler:
         if method == "CONNECT":  # RFC 8441: HTTP/2 has neither Upgrade and Connection nor a key.
             return True
         response.headers["Allow"] = "GET, CONNECT"
-        return _refuse(response, 405, "", f"method {method!r} is not allowed")
+        return _refuse(request, response, 405, "", f"method {method!r} is not allowed")
 
     def _check_version(self, request: HandshakeRequest, response: HandshakeResponse) -> bool:
         version = request.environ.get("HTTP_SEC_WEBSOCKET_VERSION")
@@ -143,23 +143,23 @@ class DefaultHandshakeHandler:
         if version in supported:
             return True
         response.headers["Sec-WebSocket-Version"] = ", ".join(supported)
-        return _refuse(response, 426, "", f"version {version!r} is not among {', '.join(supported)}")
+        return _refuse(request, response, 426, "", f"version {version!r} is not among {', '.join(supported)}")
 
 
 def _check_upgrade(request: HandshakeRequest, response: HandshakeResponse) -> bool:
     environ = request.environ
     upgrade = environ.get("HTTP_UPGRADE")
     if upgrade is None or upgrade.lower() != "websocket":  # Two values come joined and do not equal it either.
-        return _refuse(response, 400, 'Can "Upgrade" only to "WebSocket".', f"Upgrade is {upgrade!r}")
+        return _refuse(request, response, 400, 'Can "Upgrade" only to "WebSocket".', f"Upgrade is {upgrade!r}")
     connection = environ.get("HTTP_CONNECTION")
     # Differs from Spring: tokens compare without case altogether (RFC 6455 4.2.1), "UPGRADE" is fine.
     if connection is None or "upgrade" not in parse_tokens(connection.lower()):
-        return _refuse(response, 400, '"Connection" must be "upgrade".', f"Connection is {connection!r}")
+        return _refuse(request, response, 400, '"Connection" must be "upgrade".', f"Connection is {connection!r}")
     key = environ.get("HTTP_SEC_WEBSOCKET_KEY")
     if not key:
-        return _refuse(response, 400, '"Sec-WebSocket-Key" is missing.', "there is no key")
+        return _refuse(request, response, 400, '"Sec-WebSocket-Key" is missing.', "there is no key")
     if not _is_key(key):
-        return _refuse(response, 400, '"Sec-WebSocket-Key" must be the base64 of 16 bytes.', f"key is {key!r}")
+        return _refuse(request, response, 400, '"Sec-WebSocket-Key" must be the base64 of 16 bytes.', f"key is {key!r}")
     return True
 
 
@@ -173,8 +173,8 @@ def _is_key(key: str) -> bool:
         return False
 
 
-def _refuse(response: HandshakeResponse, status: int, text: str, why: str) -> bool:
+def _refuse(request: HandshakeRequest, response: HandshakeResponse, status: int, text: str, why: str) -> bool:
     response.refuse(status, text)
     # What the client sent is in `why` as repr: no line breaks of its own.
-    logger.debug("Handshake refused with %d: %s", status, why)
+    logger.debug("Handshake of %s refused with %d: %s", request.remote_address, status, why)
     return False

@@ -100,7 +100,12 @@ class OriginHandshakeInterceptor:
         if is_same_origin(request) or self.policy.check(request.origin) is not None:
             return True
         response.refuse(403)
-        logger.debug("Handshake refused with 403: origin %r is not allowed for %s", request.origin, request.uri)
+        logger.debug(
+            "Handshake of %s refused with 403: origin %r is not allowed for %s",
+            request.remote_address,
+            request.origin,
+            request.uri,
+        )
         return False
 
     def after_handshake(

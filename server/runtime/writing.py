@@ -233,16 +233,18 @@ class WritingSession(HandshakenSession):
     def _encode_all(self, messages: Sequence[Outgoing]) -> bytes:
         """The frames of *messages* in one piece, with a short way for what nearly all of them are: short, whole texts."""
         short = SHORT if self._codec.is_plain and not self._fragmenting else 0
-        pieces = []
+        pieces: list[bytes] = []
         for message in messages:
-            if message.__class__ is bytes and len(message) < short:  # type: ignore[arg-type]  # by class
-                pieces.append(TEXT_HEADERS[len(message)])  # type: ignore[arg-type]  # by class
-                pieces.append(message)
-            else:
-                pieces.append(self._encode(message_of(message)))
-                if self._fragmenting:
-                    short = 0
-        return b"".join(pieces)  # type: ignore[arg-type]  # by class
+            if message.__class__ is tuple:
+                head, tail = message
+                size = len(head) + len(tail)
+                if size < short:
+                    pieces += (TEXT_HEADERS[size], head, tail)
+                    continue
+            pieces.append(self._encode(message_of(message)))
+            if self._fragmenting:
+                short = 0
+        return b"".join(pieces)
 
     def _encode(self, message: WebSocketMessage[Any]) -> bytes:
         if isinstance(message, TextMessage):

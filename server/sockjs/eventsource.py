@@ -12,8 +12,9 @@ class _Events(Framing):
     prelude = b"\r\n"
 
     def wrap(self, frame: bytes) -> bytes:
-        # Frames have no line breaks: JSON escapes them.
-        return b"data: " + frame + b"\r\n\r\n"
+        # Differs from Spring: clients decode what they get as a part of a URL, with which a per cent sign or what
+        # follows it was lost. Frames have no line breaks: JSON escapes them.
+        return b"data: " + frame.replace(b"%", b"%25") + b"\r\n\r\n"
 
 
 class EventSourceTransport:

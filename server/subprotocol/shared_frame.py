@@ -49,12 +49,14 @@ class SharedFrame:
         self.tail = number.encode() + b"\n" + frame[cut:]
         self.kind = BinaryMessage if is_binary(broadcast.payload, accessor.content_type) else TextMessage
 
-    def for_subscription(self, subscription: Subscription) -> bytes:
-        """One recipient's frame. What comes before the tail is kept with the subscription, together with its head."""
+    def before_tail(self, subscription: Subscription) -> bytes:
+        """What comes before the tail in one recipient's frame. It is kept with the subscription, together with its
+        head.
+        """
         kept: tuple[bytes, bytes] | None = subscription.encoding
         if kept is None or kept[0] is not self.head:
             kept = subscription.encoding = self.head, self.head + _own_headers(subscription)
-        return kept[1] + self.tail
+        return kept[1]
 
 
 def _own_headers(subscription: Subscription) -> bytes:

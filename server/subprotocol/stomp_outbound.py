@@ -67,12 +67,14 @@ class StompOutbound:
             shared = self._share(message)
             if shared is None:
                 return
-        frame = shared.for_subscription(message.subscription)
+        subscription = message.subscription
+        kept = subscription.encoding
+        own = kept[1] if kept is not None and kept[0] is shared.head else shared.before_tail(subscription)
         try:
             if shared.kind is TextMessage or _is_sockjs(session):
-                session.send_text(frame)
+                session.send_text(own, shared.tail)
             else:
-                session.send_message(BinaryMessage(frame))
+                session.send_message(BinaryMessage(own + shared.tail))
         except SessionLimitExceededError:
             raise
         except Exception as error:

@@ -182,6 +182,43 @@ const steps = {
     hold((await bob.count()) === 1, "a line of another room");
   },
 
+  async automatic_is_websocket_where_it_gets_through() {
+    const option = ada.page.locator("#transport option").first();
+    hold((await option.textContent()) === "automatic: websocket", await option.textContent());
+  },
+
+  async each_transport_carries_the_chat() {
+    await bob.enter("lobby");
+    for (const transport of ["plain", "websocket", "xhr-streaming", "eventsource", "htmlfile", "xhr-polling"]) {
+      for (const tab of [ada, cleo]) {
+        await tab.page.getByLabel("Connection").selectOption(transport);
+        await tab.reaches("connected");
+        const carrier = await tab.page.evaluate(() => client.webSocket.transport ?? "plain");
+        hold(carrier === transport, `${carrier} instead of ${transport}`);
+      }
+      await ada.say(`By ${transport}`);
+      await Promise.all([ada, bob, cleo].map((tab) => tab.sees("Ada", `By ${transport}`)));
+      await cleo.say(`Also by ${transport}`);
+      await Promise.all([ada, bob, cleo].map((tab) => tab.sees("Cleo", `Also by ${transport}`)));
+      hold((await ada.line(`By ${transport}`).count()) === 1, "a line is there twice");
+      await ada.say("   ");
+      await ada.page.getByRole("alert").getByText("A line needs a name and a text.").waitFor();
+      await Promise.all([ada.shoot(`chat-desktop-${transport}`), cleo.shoot(`chat-phone-${transport}`)]);
+    }
+  },
+
+  async forced_transport_is_kept_and_reconnects() {
+    await ask("stop");
+    await Promise.all([ada, cleo].map((tab) => tab.reaches("reconnecting")));
+    await ask("start");
+    await Promise.all([ada, bob, cleo].map((tab) => tab.reaches("connected")));
+    await ada.page.reload();
+    await ada.reaches("connected");
+    hold((await ada.page.evaluate(() => client.webSocket.transport)) === "xhr-polling", "the transport after a reload");
+    await ada.say("Polling again");
+    await Promise.all([bob, cleo].map((tab) => tab.sees("Ada", "Polling again")));
+  },
+
   async pages_complain_about_nothing() {
     const complaints = [ada, bob, cleo].flatMap((tab) => tab.complaints);
     hold(complaints.length === 0, complaints.join("\n"));

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from kit.clients import node_environment
-from kit.needs import CLIENTS, needs_chromium, needs_playwright, needs_python_package, needs_stompjs
+from kit.needs import CLIENTS, needs_chromium, needs_playwright, needs_python_package, needs_sockjs_client, needs_stompjs
 from kit.programs import ROOT, ServerProgram
 
 pytestmark = [
@@ -16,6 +16,7 @@ pytestmark = [
     needs_chromium,
     needs_playwright,
     needs_stompjs,
+    needs_sockjs_client,
     needs_python_package("flask", install="pip install flask"),
 ]
 
@@ -29,6 +30,9 @@ STEPS: dict[str, pytest.MarkDecorator | tuple[()]] = {
     "state_tells_of_a_restart_and_recovers": pytest.mark.spec("LIFE-01", "SWS-05"),
     "name_and_room_are_kept_when_the_page_is_loaded_anew": (),
     "room_with_a_star_hears_nothing_of_the_others": (),
+    "automatic_is_websocket_where_it_gets_through": pytest.mark.spec("SJS-03", "SJS-12"),
+    "each_transport_carries_the_chat": pytest.mark.spec("SJS-05", "SJS-08", "SJS-09", "SJS-12"),
+    "forced_transport_is_kept_and_reconnects": pytest.mark.spec("SJS-08", "SJS-14"),
     "pages_complain_about_nothing": (),
 }
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -92,4 +96,4 @@ def test_chat(outcome: dict[str, str | None], step: str) -> None:
 
 @pytest.mark.spec("LIFE-01")
 def test_the_server_ended_by_itself_each_time(outcome: dict[str, str | None], chat: Chat) -> None:
-    assert chat.exit_codes == [0, 0]
+    assert chat.exit_codes == [0, 0, 0]

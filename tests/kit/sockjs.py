@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from kit.http import HttpConnection, Response
 from kit.serving import RunningServer
@@ -164,7 +165,8 @@ class SockJsClient:
         if self.transport.startswith("xhr"):
             found = [line for line in text.split("\n") if line and not line.startswith("hh")]
         elif self.transport == "eventsource":
-            found = [line.removeprefix("data: ") for line in text.split("\r\n") if line]
+            # As sockjs-client does: a per cent sign is escaped on this transport.
+            found = [unquote(line.removeprefix("data: ")) for line in text.split("\r\n") if line]
         elif self.transport == "jsonp":
             assert text.startswith("/**/call(") and text.endswith(");\r\n")
             found = [json.loads(text[len("/**/call(") : -len(");\r\n")])]

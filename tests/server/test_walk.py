@@ -58,7 +58,7 @@ STATIONS = [
     ("messaging/subscribable.py", "send"),
     ("server/subprotocol/endpoint.py", "handle_outbound"),
     ("server/subprotocol/stomp_outbound.py", "handle_message_to_client"),
-    ("server/subprotocol/shared_frame.py", "for_subscription"),
+    ("server/subprotocol/shared_frame.py", "before_tail"),
     ("server/gathering.py", "send_text"),
     ("server/gathering.py", "flush"),
     ("tests/kit/flushing.py", "try_send"),

@@ -6,15 +6,22 @@ const $ = (id) => document.getElementById(id);
 // Each tab keeps its own name; a new one begins with the last that was used.
 $("name").value = sessionStorage.getItem("chat.name") || localStorage.getItem("chat.name") || "";
 $("room").value = roomOfAddress();
+$("transport").value = sessionStorage.getItem("chat.transport") || "";
 
-const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 const client = new StompJs.Client({
-  brokerURL: `${scheme}//${location.host}/ws`,
+  webSocketFactory: connect,
   reconnectDelay: 2000,
   heartbeatIncoming: 10000,
   heartbeatOutgoing: 10000,
 });
 let subscriptions = [];
+
+// SockJS takes WebSocket where it gets through, else the best of the others; the selector forces one.
+function connect() {
+  const transport = $("transport").value;
+  if (transport === "plain") return new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws/websocket`);
+  return new SockJS("/ws", null, transport ? { transports: transport } : {});
+}
 
 function show(state) {
   $("state").dataset.state = state;
@@ -78,6 +85,7 @@ function enter() {
 
 client.onConnect = () => {
   show("connected");
+  $("transport").options[0].textContent = $("transport").value ? "automatic" : `automatic: ${client.webSocket.transport}`;
   subscriptions = [];
   client.subscribe("/user/queue/errors", (frame) => complain(JSON.parse(frame.body).message));
   enter();
@@ -86,6 +94,12 @@ client.onStompError = (frame) => complain(frame.headers.message);
 client.onWebSocketClose = () => show(client.active ? "reconnecting" : "disconnected");
 
 $("room").addEventListener("change", () => client.connected && $("room").reportValidity() && enter());
+$("transport").addEventListener("change", async () => {
+  sessionStorage.setItem("chat.transport", $("transport").value);
+  await client.deactivate();
+  show("connecting");
+  client.activate();
+});
 $("name").addEventListener("change", () => {
   for (const storage of [sessionStorage, localStorage]) storage.setItem("chat.name", $("name").value.trim());
 });

@@ -15,17 +15,15 @@ class Factory:
     """Makes pools of native threads and remembers what it was asked for."""
 
     def __init__(self) -> None:
-        self.asked: list[TaskExecutorRegistration] = []
+        self.asked: list[str] = []
 
-    def executor(self, settings: TaskExecutorRegistration) -> PooledExecutor:
-        self.asked.append(settings)
-        return ThreadPoolTaskExecutor(
-            core_pool_size=settings.pool_size,
-            max_pool_size=settings.max_size,
-            queue_capacity=settings.queue,
-            keep_alive_seconds=settings.keep_alive,
-            thread_name_prefix=settings.thread_name_prefix,
-        )
+    def executor(self, name_prefix: str, **limits: Any) -> PooledExecutor:
+        self.asked.append("greenlets")
+        return ThreadPoolTaskExecutor(thread_name_prefix=name_prefix, **limits)
+
+    def thread_executor(self, name_prefix: str, **limits: Any) -> PooledExecutor:
+        self.asked.append("threads")
+        return ThreadPoolTaskExecutor(thread_name_prefix=name_prefix, **limits)
 
 
 @pytest.mark.spec("CH-06", "CFG-07")
@@ -92,13 +90,16 @@ def test_without_a_word_there_is_no_executor():
 
 
 @pytest.mark.spec("CH-06", "CFG-07")
-def test_the_factory_makes_the_pool_that_was_asked_for():
+@pytest.mark.parametrize(("native", "kind"), [(False, "greenlets"), (True, "threads")])
+def test_the_factory_makes_the_pool_that_was_asked_for(native, kind):
     channel, factory = ChannelRegistration("brokerChannel"), Factory()
-    registration = channel.task_executor().core_pool_size(1).max_pool_size(2).queue_capacity(0)
+    registration = channel.task_executor().core_pool_size(1).max_pool_size(2).queue_capacity(0).keep_alive_seconds(3)
+    registration.use_native_threads(native)
     made = channel.make_executor(factory)
-    assert factory.asked == [registration]
+    assert factory.asked == [kind]
     assert isinstance(made, ThreadPoolTaskExecutor)
     assert (made.core_pool_size, made.max_pool_size, made.queue_capacity) == (1, 2, 0)
+    assert made.keep_alive_seconds == 3
     assert made.thread_name_prefix == "brokerChannel-"
 
 

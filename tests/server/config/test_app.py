@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import Future
 from typing import Annotated
 
 import pytest
-from kit.chat import FRAMES, Bystander, Chat, Config, WithExecutor, headers, make
+from kit.chat import FRAMES, Bystander, Chat, Config, WithExecutor, error_of, headers, make
 from kit.handshakes import FakeUpgradeStrategy, make_environ
 from kit.stomp import FakeRuntime, StompServer
 
@@ -67,7 +68,7 @@ def test_start_and_stop():
     app.start(runtime)
     app.start(FakeRuntime())
     assert app.is_running
-    [pool] = runtime.pools
+    pool, futures = runtime.pools
     assert app.client_inbound_channel.executor is pool
     assert pool.name_prefix == "clientInboundChannel-"
     assert pool.limits["core_pool_size"] == 2
@@ -75,6 +76,7 @@ def test_start_and_stop():
     app.stop()
     assert not app.is_running
     assert pool.is_shut_down
+    assert futures.is_shut_down
     assert app.client_inbound_channel.executor is None
     assert app.client_inbound_channel.subscribers == ()
     assert app.broker_channel.subscribers == ()
@@ -118,6 +120,42 @@ def test_an_executor_of_the_application_is_left_as_it_is():
     assert app.client_outbound_channel.executor is pool
     app.stop()
     assert not pool.is_shut_down
+
+
+@pytest.mark.spec("ANN-06", "CFG-07")
+def test_what_a_future_brings_is_sent_by_a_pool_of_its_own():
+    future: Future[str] = Future()
+
+    @message_mapping("/later")
+    @send_to("/topic/later")
+    def later() -> Future[str]:
+        return future
+
+    with StompServer(WellheadApp(None, Config(), controllers=[later])) as server:
+        client = server.connected()
+        client.subscribe("/topic/later")
+        client.send("SEND", destination="/app/later")
+        [futures] = server.runtime.pools
+        assert futures.name_prefix == "futures-"
+        future.set_result("done")
+        assert client.received() == []
+        assert len(futures.tasks) == 1
+        server.run_tasks()
+        assert [message.body for message in client.received()] == [b"done"]
+
+
+@pytest.mark.spec("CFG-07", "REG-01")
+def test_a_session_can_have_so_many_subscriptions_as_the_broker_is_told():
+    class Few(Config):
+        def configure_message_broker(self, registry) -> None:
+            registry.enable_simple_broker("/topic").set_max_subscriptions_per_session(2)
+
+    with make(config=Few) as server:
+        client = server.connected()
+        for number in range(3):
+            client.subscribe("/topic/a", str(number))
+            assert (client.closed_with is None) is (number < 2)
+        assert "2 subscriptions" in error_of(client)["message"]
 
 
 @pytest.mark.spec("CFG-08")

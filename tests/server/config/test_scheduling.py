@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from kit.channels import HeldExecutor
 from kit.scheduling import ManualTaskScheduler
 
-from wellhead.server.config.scheduling import ApplicationTaskScheduler
+from wellhead.messaging.exceptions import TaskRejectedError
+from wellhead.server.config.scheduling import ApplicationExecutor, ApplicationTaskScheduler
 
 
 @pytest.mark.spec("LIFE-01")
@@ -26,3 +28,15 @@ def test_everything_goes_to_the_scheduler_of_the_runtime():
     assert scheduler.now_ms() == 20
     task.cancel()
     assert runtime.pending == []
+
+
+@pytest.mark.spec("LIFE-01")
+def test_an_executor_takes_tasks_once_the_application_is_started():
+    executor, pool, ran = ApplicationExecutor(), HeldExecutor(), []
+    with pytest.raises(TaskRejectedError, match="not started"):
+        executor.execute(lambda: ran.append(1))
+    executor.delegate = pool
+    executor.execute(lambda: ran.append(2))
+    assert ran == []
+    pool.run_all()
+    assert ran == [2]

@@ -516,6 +516,8 @@ def test_eventsource(browser):
     assert response.chunk() == b'data: a["x"]\r\n\r\n'
     browser.post(url + "/xhr_send", r'["  \u0000\n\r "]')
     assert response.chunk() == b'data: a["  \\u0000\\n\\r "]\r\n\r\n'
+    browser.post(url + "/xhr_send", '["100% %41"]')  # Clients decode it with decodeURI.
+    assert response.chunk() == b'data: a["100%25 %2541"]\r\n\r\n'
     message = '["' + "x" * 4096 + '"]'
     browser.post(url + "/xhr_send", message)
     assert response.chunk() == f"data: a{message}\r\n\r\n".encode()
