@@ -114,12 +114,12 @@ build/ns/wellhead:
 	ln -sfn ../../../server $@/server
 
 system:
-	@tests/system.sh chromium nodejs npm gcc libc6-dev
+	@tests/system.sh chromium nodejs npm nginx gcc libc6-dev
 
 tests/clients/node_modules/.package-lock.json: tests/clients/package-lock.json | system
 	@if ! command -v npm > /dev/null; then
 	    echo "npm is not here: tests with JavaScript clients are skipped"
-	elif (cd tests/clients && npm ci --omit=optional --loglevel=error); then
+	elif (cd tests/clients && npm ci --omit=optional --no-audit --no-fund --fetch-retries=5 --loglevel=error); then
 	    touch $@
 	elif [ -n "$${CI:-}" ]; then
 	    exit 1

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import fanout, handshake, held, inbound, memory, slow
+from . import fanout, handshake, held, inbound, memory, slow, sockjs
 from .client import build_sink
 from .figures import Figure, table
 from .processes import BUILD, WELLHEAD, BenchmarkError, Contender, shown
@@ -23,6 +23,7 @@ MEASUREMENTS: dict[str, Any] = {
     "handshake": handshake,
     "held": held,
     "slow": slow,
+    "sockjs": sockjs,
 }
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- table -->\n", "<!-- end of the table -->\n"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .processes import BUILD, BenchmarkError, Server
+from .processes import BUILD, ROOT, BenchmarkError, Server
 
 SOURCE = Path(__file__).with_name("sink.c")
 SPARE_FILES = 200
@@ -93,8 +93,19 @@ def run_sink(
     that. Raises BenchmarkError when the server or the sink ends before its time.
     """
     command = [str(part) for part in (build_sink(), *options, server.url(path))]
+    return run_client(server, command, at=at, memory=memory)
+
+
+def run_client(
+    server: Server,
+    command: list[str],
+    *,
+    at: dict[str, Callable[[], object]] | None = None,
+    memory: bool = False,
+) -> Run:
+    """As `run_sink`, with any program that names its phases as the sink does."""
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         run = _follow(process, server, at or {}, memory)
@@ -109,7 +120,9 @@ def run_sink(
                 pipe.close()
     if run is None or status:
         server.check()
-        raise BenchmarkError(complaint.splitlines()[-1] if complaint else f"sink: ended with {status}")
+        raise BenchmarkError(
+            complaint.splitlines()[-1] if complaint else f"{Path(command[0]).name}: ended with {status}"
+        )
     return run
 
 

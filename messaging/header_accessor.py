@@ -31,22 +31,47 @@ from .mime import MimeType, parse_mime_type
 A = TypeVar("A", bound="MessageHeaderAccessor")
 
 _SHOWN = 80
-_CHECKED = frozenset((ID, TIMESTAMP, REPLY_CHANNEL, ERROR_CHANNEL))
 
 
 class MutableMessageHeaders(MessageHeaders):
-    """Headers that their accessor may still change. Reading is as for any headers."""
+    """Headers that their accessor may still change. Reading is as for any headers.
 
-    __slots__ = ("__weakref__", "accessor")
+    Made without an accessor, they make one when somebody asks for it: most messages of clients pass all stations without.
+    """
 
-    def __init__(self, values: dict[str, Any], accessor: MessageHeaderAccessor) -> None:
+    __slots__ = ("__weakref__", "_accessor", "_accessor_type", "_mutable")
+
+    def __init__(
+        self,
+        values: dict[str, Any],
+        accessor: MessageHeaderAccessor | None,
+        accessor_type: type[MessageHeaderAccessor] | None = None,
+    ) -> None:
         self._map = values
         self._id_pending = False
-        self.accessor = accessor
+        self._accessor = accessor
+        self._accessor_type = accessor_type or MessageHeaderAccessor
+        self._mutable = True
+        """Counts while there is no accessor."""
+
+    @property
+    def accessor(self) -> MessageHeaderAccessor:
+        accessor = self._accessor
+        if accessor is None:
+            accessor = self._accessor = self._accessor_type._of_headers(self)
+        return accessor
 
     @property
     def mutable(self) -> bool:
-        return self.accessor._mutable
+        return self._mutable if self._accessor is None else self._accessor._mutable
+
+    def freeze(self) -> None:
+        """As the accessor's ``set_immutable``."""
+        if self._accessor is not None:
+            self._accessor.set_immutable()
+        elif self._mutable:
+            self._accessor_type._freeze(self._map)
+            self._mutable = False
 
 
 class MessageHeaderAccessor:
@@ -79,6 +104,20 @@ class MessageHeaderAccessor:
         self._modified = False
         self._timestamp = False
         self._id_generator: IdGenerator | None = None
+
+    @classmethod
+    def _of_headers(cls, headers: MutableMessageHeaders) -> Self:
+        """The accessor of headers that were made without one."""
+        self = cls.__new__(cls)
+        MessageHeaderAccessor._begin(self, headers._map)
+        self._headers = weakref.ref(headers)
+        self._mutable = headers._mutable
+        self._leave_mutable = True
+        return self
+
+    @staticmethod
+    def _freeze(values: dict[str, Any]) -> None:
+        """What freezing does to the values themselves."""
 
     @classmethod
     def wrap(cls, message: Message[Any]) -> Self:
@@ -191,8 +230,8 @@ class MessageHeaderAccessor:
         """
         if not self._mutable:
             raise RuntimeError("Already immutable")
-        if name in _CHECKED:
-            self._verify(name, value)
+        if name in self._checked:
+            value = self._check(name, value)
         if value is None:
             if name in self._map:
                 del self._map[name]
@@ -201,11 +240,16 @@ class MessageHeaderAccessor:
             self._map[name] = value
             self._modified = True
 
-    def _verify(self, name: str, value: Any) -> None:
+    _checked = frozenset((ID, TIMESTAMP, REPLY_CHANNEL, ERROR_CHANNEL))
+    """The headers that ``set_header`` asks ``_check`` about."""
+
+    def _check(self, name: str, value: Any) -> Any:
+        """What to set for a value that was given; raises ValueError for one that is not allowed."""
         if self._is_read_only(name):
             raise ValueError(f"'{name}' header is read-only")
         if value is not None and not isinstance(value, str) and not callable(getattr(value, "send", None)):
             raise ValueError(f"'{name}' header value must be a MessageChannel or str")
+        return value
 
     def set_header_if_absent(self, name: str, value: Any) -> None:
         if self._map.get(name) is None:

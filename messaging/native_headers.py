@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from .header_accessor import MessageHeaderAccessor
+from .header_accessor import MessageHeaderAccessor, MutableMessageHeaders
 from .message import Message
 
 NATIVE_HEADERS = "nativeHeaders"
@@ -46,10 +46,23 @@ class NativeMessageHeaderAccessor(MessageHeaderAccessor):
             self._native = {name: list(values) for name, values in given.items()}
             self._map[NATIVE_HEADERS] = self._native
 
+    @classmethod
+    def _of_headers(cls, headers: MutableMessageHeaders) -> Self:
+        self = super()._of_headers(headers)
+        native = headers._map.get(NATIVE_HEADERS)
+        self._native = native if native is None or headers.mutable else dict(native)
+        return self
+
+    @staticmethod
+    def _freeze(values: dict[str, Any]) -> None:
+        native = values.get(NATIVE_HEADERS)
+        if native is not None:
+            values[NATIVE_HEADERS] = MappingProxyType(native)
+
     def set_immutable(self) -> None:
-        if self._mutable and self._native is not None:
-            self._map[NATIVE_HEADERS] = MappingProxyType(self._native)
-        super().set_immutable()
+        if self._mutable:
+            self._freeze(self._map)
+            super().set_immutable()
 
     def to_map(self) -> dict[str, Any]:
         values = super().to_map()
@@ -61,13 +74,16 @@ class NativeMessageHeaderAccessor(MessageHeaderAccessor):
         """A detached copy. Never None, may be empty."""
         return {name: values.copy() for name, values in self._native.items()} if self._native else {}
 
-    def set_header(self, name: str, value: Any) -> None:
-        super().set_header(name, value)
-        if name == NATIVE_HEADERS:
-            self._native = None
-            if value is not None:
-                self._native = {key: list(values) for key, values in value.items()}
-                self._map[NATIVE_HEADERS] = self._native
+    _checked = MessageHeaderAccessor._checked | {NATIVE_HEADERS}
+
+    def _check(self, name: str, value: Any) -> Any:
+        """Native headers are copied, so that they can be changed here alone."""
+        if name != NATIVE_HEADERS:
+            return super()._check(name, value)
+        copied = {key: list(values) for key, values in value.items()} if value is not None else None
+        if copied is None or copied != self._native:
+            self._native = copied
+        return self._native
 
     # -- one native header
 

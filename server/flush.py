@@ -13,10 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 from .message import TextMessage, WebSocketMessage
 from .session import WebSocketSession
 
-
 Outgoing = WebSocketMessage[Any] | tuple[bytes, bytes]
-"""What is handed over: a message, or for a whole text message two pieces of its bytes. Nearly all are such texts, made of
-what is the recipient's own and what all recipients share; nobody copies the shared piece before it is written.
+"""What is handed over: a message, or for a whole text message two pieces of its bytes.
+
+Nearly all are such texts, made of what is the recipient's own and what all recipients share; nobody copies the shared
+piece before it is written.
 """
 
 

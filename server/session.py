@@ -105,9 +105,10 @@ class WebSocketSession(Protocol):
         """
 
     def send_text(self, head: bytes, tail: bytes) -> None:
-        """Send a whole text message, given as two pieces of its UTF-8 bytes; as ``send_message(TextMessage(head + tail))``.
+        """Send a whole text message, given as two pieces of its UTF-8 bytes.
 
-        The pieces may be cut anywhere; what many sessions get is best one object for all of them.
+        As ``send_message(TextMessage(head + tail))``. The pieces may be cut anywhere; what many sessions get is best
+        one object for all of them.
         """
 
     def close(self, status: CloseStatus = CloseStatus.NORMAL) -> None:

@@ -144,7 +144,8 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         session = self._sessions.get(headers.get(SESSION_ID))  # type: ignore[arg-type]  # None is nobody's id
         if session is not None:
             # Differs from Spring, where what the application sends to a session is taken for a sign of its life, too.
-            session.read_ms = self._now_ms()
+            if session.read_timeout_ms:
+                session.read_ms = self._now_ms()
         message_type = headers.get(MESSAGE_TYPE)
         if message_type is SimpMessageType.HEARTBEAT:
             return
@@ -154,7 +155,9 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
             elif not self._handle(message, message_type):
                 return
         if session is not None and self.receipts and message_type in _WITH_RECEIPT:
-            self._send_receipt(headers)
+            receipt = first_native_header(headers, "receipt")
+            if receipt is not None:
+                self._send_receipt(receipt, session.id)
 
     def _handle_application_message(self, message: Message[Any]) -> None:
         """No receipt, whatever the headers say: what a client sent was acknowledged where it came in."""
@@ -248,9 +251,11 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     def _subscribe(self, message: Message[Any]) -> None:
         events = self.events
-        if self.subscription_registry.register_subscription(message) and events is not None:
-            if events.has_receivers(SessionSubscribedEvent):
-                events.publish(SessionSubscribedEvent(message, message.headers.get(USER)))
+        if not self.subscription_registry.register_subscription(message):
+            session_id = message.headers.get(SESSION_ID)
+            logger.debug("Ignoring SUBSCRIBE in session %s: it lacks a header or its id is taken already", session_id)
+        elif events is not None and events.has_receivers(SessionSubscribedEvent):
+            events.publish(SessionSubscribedEvent(message, message.headers.get(USER)))
 
     def _unsubscribe(self, message: Message[Any]) -> None:
         self.subscription_registry.unregister_subscription(message)
@@ -273,14 +278,12 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     # -- answers
 
-    def _send_receipt(self, headers: Mapping[str, Any]) -> None:
+    def _send_receipt(self, receipt: str, session_id: str) -> None:
         """Differs from Spring, whose simple broker acknowledges nothing but DISCONNECT."""
-        receipt = first_native_header(headers, "receipt")
-        if receipt is not None:
-            accessor = StompHeaderAccessor.create(StompCommand.RECEIPT)
-            accessor.receipt_id = receipt
-            accessor.session_id = headers.get(SESSION_ID)
-            self._send(accessor)
+        accessor = StompHeaderAccessor.create(StompCommand.RECEIPT)
+        accessor.receipt_id = receipt
+        accessor.session_id = session_id
+        self._send(accessor)
 
     def _send_error(self, headers: Mapping[str, Any], text: str) -> None:
         """Answer a frame by an ERROR, which ends its session."""

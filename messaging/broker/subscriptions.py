@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..header_accessor import neutralized
+from ..locks import allocate_lock
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
 from ..native_headers import first_native_header
@@ -60,7 +60,7 @@ class DefaultSubscriptionRegistry:
         self.path_matcher: PathMatcher = path_matcher or AntPathMatcher()
         self.selector_header_name = selector_header_name
         self.max_subscriptions_per_session = max_subscriptions_per_session
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         """Guards all below; held for a few instructions or for one pass over what matches, never while matching."""
         self._sessions: dict[str, dict[str, Subscription]] = {}
         self._serials = itertools.count(1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import threading
 from typing import Any, Protocol, get_args, get_origin
 
 import msgspec
 
 from ..exceptions import MessageConversionError
+from ..locks import allocate_lock
 from ..message import Message
 from ..mime import APPLICATION_ANY_JSON, APPLICATION_JSON, MimeType
 from .base import AbstractMessageConverter
@@ -38,7 +38,7 @@ class JsonMessageConverter(AbstractMessageConverter):
         super().__init__(*(supported_mime_types or (APPLICATION_JSON, APPLICATION_ANY_JSON)), **options)
         self._encoder = msgspec.json.Encoder(enc_hook=_encode_other)
         self._decoders: dict[Any, _Decoder] = {}
-        self._lock = threading.Lock()  # guards growing and shrinking of _decoders
+        self._lock = allocate_lock()  # guards growing and shrinking of _decoders
 
     def supports(self, target: Any) -> bool:
         return True

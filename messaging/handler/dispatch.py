@@ -143,7 +143,8 @@ class MethodMessageHandler:
         try:
             self.handle_match(match.handler, invocation)
         finally:
-            invocation.freeze()
+            if invocation._live is not None:
+                invocation.freeze()
 
     def handle_match(self, mapped: MappedMethod, message: InvocationMessage) -> None:
         """Call the method; a subclass binds what its methods need around this."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..header_accessor import MessageHeaderAccessor
-from ..headers import MessageHeaders
+from ..headers import ID, MessageHeaders
 from ..message import Message
 
 LOOKUP_DESTINATION = "lookupDestination"
@@ -67,7 +67,8 @@ def header_of(message: Message[Any], name: str) -> Any:
         if name == TEMPLATE_VARIABLES:
             return message.variables
         message = message.original
-    return message.headers.get(name)
+    headers = message.headers
+    return headers._map.get(name) if name != ID else headers.id
 
 
 def template_variables(message: Message[Any]) -> dict[str, str] | None:

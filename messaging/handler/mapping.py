@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key
 from typing import Any, Generic, TypeVar
 
+from ..locks import allocate_lock
 from ..matching import PathMatcher
 from .marks import MappingKind
 
@@ -61,7 +61,7 @@ class MappingRegistry(Generic[H]):
         self._mappings: dict[MappingInfo, H] = {}
         self._direct: dict[str, list[MappingInfo]] = {}
         self._cache: dict[MappingKind, dict[str, MappingMatch[H] | None]] = {kind: {} for kind in MappingKind}
-        self._lock = threading.Lock()  # guards changes of _cache
+        self._lock = allocate_lock()  # guards changes of _cache
 
     @property
     def mappings(self) -> dict[MappingInfo, H]:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from ..header_accessor import MutableMessageHeaders
 from ..message import Message
 from ..native_headers import NativeMessageHeaderAccessor
 from .types import Principal, SimpMessageType
@@ -52,15 +53,29 @@ class SimpMessageHeaderAccessor(NativeMessageHeaderAccessor):
         return SimpMessageHeaderAccessor(message_type, native_headers=native_headers)
 
     @classmethod
+    def _of_headers(cls, headers: MutableMessageHeaders) -> Self:
+        self = super()._of_headers(headers)
+        self._user_callback = None
+        return self
+
+    @classmethod
     def of_values(cls, values: dict[str, Any]) -> Self:
         """For the hot path: left mutable, and takes *values* over without a copy; there must be no native headers, id
         or timestamp among them.
         """
         self = cls.__new__(cls)
-        self._begin(values)
-        self._leave_mutable = True
-        self._native = self._user_callback = None
+        self._map = values
+        self._mutable = self._leave_mutable = True
+        self._modified = self._timestamp = False
+        self._headers = self._native = self._id_generator = self._user_callback = None
         return self
+
+    def set_immutable(self) -> None:
+        if self._mutable and self._id_generator is None and not self._timestamp:  # the base class has nothing to make
+            self._freeze(self._map)
+            self._mutable = False
+        else:
+            super().set_immutable()
 
     def _generate_id(self) -> uuid.UUID | None:
         return self._id_generator() if self._id_generator is not None else None

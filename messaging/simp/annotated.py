@@ -28,7 +28,7 @@ from ..header_accessor import MessageHeaderInitializer
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
 from .accessor import DESTINATION, MESSAGE_TYPE, SESSION_ID, USER, SimpMessageHeaderAccessor
-from .attributes import SimpAttributes, bind, unbind
+from .attributes import SimpAttributes, bind, current_attributes_or_none, unbind
 from .principal import PrincipalMethodArgumentResolver
 from .replies import (
     HeaderFilter,
@@ -45,7 +45,10 @@ logger = logging.getLogger(__name__)
 ERRORS_DESTINATION = "/queue/errors"
 """Where a user hears of unhandled errors, if that is switched on: clients subscribe to ``/user/queue/errors``."""
 
-_KINDS = {SimpMessageType.MESSAGE: MappingKind.MESSAGE, SimpMessageType.SUBSCRIBE: MappingKind.SUBSCRIBE}
+_KINDS: dict[SimpMessageType | None, MappingKind] = {
+    SimpMessageType.MESSAGE: MappingKind.MESSAGE,
+    SimpMessageType.SUBSCRIBE: MappingKind.SUBSCRIBE,
+}
 
 
 class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
@@ -149,7 +152,7 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
         """
         headers = message.headers._map
         destination = headers.get(DESTINATION)
-        if destination is None:
+        if destination is None or (self._prefixes and not destination.startswith(self._prefixes)):
             return
         lookup_destination = self.lookup_destination(destination)
         if lookup_destination is None:
@@ -162,16 +165,18 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
 
     def lookup_destination(self, destination: str) -> str | None:
         """The destination without the application's prefix; None when it has none of them."""
-        prefixes = self._prefixes
-        if not prefixes:
+        if not self._prefixes:
             return destination
-        if destination.startswith(prefixes):
-            for prefix in prefixes:
-                if destination.startswith(prefix):
-                    return destination[len(prefix) - self._kept :]
+        for prefix in self._prefixes:
+            if destination.startswith(prefix):
+                return destination[len(prefix) - self._kept :]
         return None
 
     def handle_match(self, mapped: MappedMethod, message: InvocationMessage) -> None:
+        current = current_attributes_or_none()
+        if current is not None and current.are_those_of(message.original):  # the thread that the frame came in by
+            super().handle_match(mapped, message)
+            return
         token = bind(SimpAttributes.from_message(message.original))
         try:
             super().handle_match(mapped, message)

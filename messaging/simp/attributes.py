@@ -56,6 +56,11 @@ class SimpAttributes:
             raise RuntimeError(f"No session attributes in {message}")
         return cls(session_id, attributes)
 
+    def are_those_of(self, message: Message[Any]) -> bool:
+        """Whether *message* is of the session whose attributes these are."""
+        headers = message.headers._map
+        return headers.get(SESSION_ATTRIBUTES) is self._attributes and headers.get(SESSION_ID) == self._session_id
+
     @property
     def session_id(self) -> str:
         return self._session_id
@@ -137,9 +142,8 @@ def bound(attributes: SimpAttributes) -> Generator[SimpAttributes]:
         unbind(token)
 
 
-def current_attributes_or_none() -> SimpAttributes | None:
-    """The attributes of the session whose message is being handled here, or None."""
-    return _current.get()
+current_attributes_or_none: Callable[[], SimpAttributes | None] = _current.get
+"""The attributes of the session whose message is being handled here, or None."""
 
 
 def current_attributes() -> SimpAttributes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from ..channel import INDEFINITE_TIMEOUT, ExecutorChannelInterceptor, MessageChannel, MessageHandler
 from ..exceptions import MessageDeliveryError
+from ..locks import allocate_lock
 from ..message import Message
 from ..subscribable import ExecutorSubscribableChannel
 from .accessor import SimpMessageHeaderAccessor, session_id_of
@@ -49,7 +49,7 @@ class OrderedMessageChannelDecorator:
         self.max_queued = max_queued
         self._error_callback = error_callback
         self._log = log
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         """Guards the two below and the tasks' state; held for a few instructions, never while sending."""
         self._waiting: deque[_NextMessageTask] = deque()
         self._in_flight: _NextMessageTask | None = None

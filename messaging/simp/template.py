@@ -113,7 +113,7 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
 
     def _do_send(self, destination: str, message: Message[Any]) -> None:
         accessor = SimpMessageHeaderAccessor.get_accessor(message)
-        if accessor is not None and accessor._mutable:
+        if accessor is not None and accessor.is_mutable:
             accessor.destination = destination
             accessor.set_message_type_if_not_set(SimpMessageType.MESSAGE)
         else:

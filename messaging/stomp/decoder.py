@@ -14,7 +14,7 @@ from ..message import Message
 from ..mime import InvalidMimeTypeError
 from .command import COMMANDS
 from .frame import DEFAULT_BUFFER_LIMIT, FrameParser, Heartbeat, StompFrame, StompFrameError, parse_frames
-from .headers import StompHeaderAccessor
+from .headers import headers_of_frame, headers_of_heartbeat
 
 # Differs from Spring: whatever is wrong with the peer's bytes, an unknown command or content type too, is one kind of
 # error, since its answer is one, too.
@@ -33,13 +33,12 @@ class StompDecoder:
         Raises InvalidMimeTypeError for a ``content-type`` that is none.
         """
         if isinstance(frame, Heartbeat):
-            accessor = StompHeaderAccessor.create_for_heartbeat()
-            accessor.leave_mutable = True
+            headers = headers_of_heartbeat()
         else:
-            accessor = StompHeaderAccessor.of_frame(COMMANDS[frame.command], frame.multimap)
+            headers = headers_of_frame(COMMANDS[frame.command], frame.multimap)
         if self.header_initializer is not None:
-            self.header_initializer.init_headers(accessor)
-        return Message(frame.body, accessor.message_headers)
+            self.header_initializer.init_headers(headers.accessor)
+        return Message(frame.body, headers)
 
     def decode(self, data: bytes) -> list[Message[bytes]]:
         """The messages of all complete frames of *data*, of any size; what is incomplete at its end is left out.
@@ -71,10 +70,8 @@ class BufferingStompDecoder:
         Raises StompConversionError, at once or while iterating, for bytes that are not STOMP and for too many of them.
         """
         # Differs from Spring: the frames before a broken one are handed out, not lost.
-        parser = self._parser
-        parser.receive_data(data)
+        frames = self._parser.receive_frames(data)
         try:
-            frames = parser.frames()
             if isinstance(frames, list) and len(frames) == 1:  # as nearly every client sends them
                 return (self._decoder.to_message(frames[0]),)
         except _BROKEN as error:
@@ -98,4 +95,3 @@ class BufferingStompDecoder:
     def expected_content_length(self) -> int | None:
         """The content-length of the frame that is incomplete; None when it has none, or there is no such frame."""
         return self._parser.expected_content_length
-

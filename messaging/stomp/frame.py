@@ -50,9 +50,7 @@ class StompFrame:
 
     __slots__ = ("_headers", "body", "command")
 
-    def __init__(
-        self, command: str, headers: list[tuple[str, str]] | dict[str, list[str]], body: bytes = b""
-    ) -> None:
+    def __init__(self, command: str, headers: list[tuple[str, str]] | dict[str, list[str]], body: bytes = b"") -> None:
         """*headers* are pairs, or a multimap in which no name has several values."""
         self.command = command
         self._headers = headers
@@ -180,6 +178,13 @@ class FrameParser:
             self._fresh = b""
         self._buffer += data
 
+    def receive_frames(self, data: bytes) -> Iterable[StompFrame | Heartbeat]:
+        """``receive_data`` and ``frames`` in one."""
+        if self._broken is None and not self._buffer and not self._fresh and len(data) <= self._limit:
+            return self._frames_of(data)
+        self.receive_data(data)
+        return self.frames()
+
     def frames(self) -> Iterable[StompFrame | Heartbeat]:
         """Every frame that is complete, in order; frames before a broken one are given before it raises.
 
@@ -190,6 +195,10 @@ class FrameParser:
         if self._broken is not None or self._buffer or len(data) > self._limit:
             return self._judged()
         self._fresh = b""
+        return self._frames_of(data)
+
+    def _frames_of(self, data: bytes) -> Iterable[StompFrame | Heartbeat]:
+        """The frames of a piece that starts at the boundary of a frame; what is incomplete goes into the buffer."""
         frames: list[StompFrame | Heartbeat] = []
         end = _parse_plain(data, frames)
         if end == len(data):

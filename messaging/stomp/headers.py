@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..header_accessor import MutableMessageHeaders
 from ..headers import CONTENT_TYPE
 from ..message import Message
 from ..mime import MimeType, parse_mime_type
@@ -95,39 +96,10 @@ class StompHeaderAccessor(SimpMessageHeaderAccessor):
     def create_for_heartbeat(cls) -> StompHeaderAccessor:
         return cls(SimpMessageType.HEARTBEAT)
 
-    @classmethod
-    def of_frame(cls, command: StompCommand, native_headers: dict[str, list[str]]) -> StompHeaderAccessor:
-        """As ``create``, for the decoder: left mutable, and takes *native_headers* over without a copy."""
-        self = cls.of_values({MESSAGE_TYPE: _TYPES[command], COMMAND: command})
-        if native_headers:
-            self._map[NATIVE_HEADERS] = self._native = native_headers
-            self.update_simp_headers_from_stomp_headers()
-        return self
-
     def update_simp_headers_from_stomp_headers(self) -> None:
         """Fill the neutral headers from the native ones; runs on creation and again after decoding."""
-        native, values = self._native, self._map
-        if not native:
-            return
-        found = native.get("destination")
-        if found:
-            values[DESTINATION] = found[0]
-        found = native.get("content-type")
-        if found:
-            values[CONTENT_TYPE] = parse_mime_type(found[0])
-        command = values.get(COMMAND)
-        if command in _NAMES_OF_SUBSCRIPTION:
-            found = native.get(_NAMES_OF_SUBSCRIPTION[command])
-            if found:
-                values[SUBSCRIPTION_ID] = found[0]
-        elif command in _WITH_PASSCODE:
-            self._protect_passcode()
-
-    def _protect_passcode(self) -> None:
-        passcode = self.get_first_native_header("passcode")
-        if passcode is not None and passcode != "PROTECTED":
-            self._map[CREDENTIALS] = StompPasscode(passcode)
-            self._writable_native()["passcode"] = ["PROTECTED"]
+        if self._native:
+            _fill_simp_headers(self._map, self._native)
 
     def _update_stomp_headers_from_simp_headers(self) -> None:
         destination = self.destination
@@ -273,7 +245,8 @@ class StompHeaderAccessor(SimpMessageHeaderAccessor):
     @passcode.setter
     def passcode(self, value: str) -> None:
         self.set_native_header("passcode", value)
-        self._protect_passcode()
+        if self._native:
+            _protect_passcode(self._map, self._native)
 
     # -- log forms
 
@@ -316,6 +289,45 @@ class StompHeaderAccessor(SimpMessageHeaderAccessor):
         return shown + (self._short_payload(payload) if short else self._detailed_payload(payload))
 
 
+def headers_of_frame(command: StompCommand, native_headers: dict[str, list[str]]) -> MutableMessageHeaders:
+    """The headers that ``StompHeaderAccessor.create`` makes, for the decoder: without an accessor before somebody asks
+    for it, left mutable, and *native_headers* are taken over without a copy.
+    """
+    values: dict[str, Any] = {MESSAGE_TYPE: _TYPES[command], COMMAND: command}
+    if native_headers:
+        values[NATIVE_HEADERS] = native_headers
+        _fill_simp_headers(values, native_headers)
+    return MutableMessageHeaders(values, None, StompHeaderAccessor)
+
+
+def headers_of_heartbeat() -> MutableMessageHeaders:
+    """The same for what is no frame."""
+    return MutableMessageHeaders({MESSAGE_TYPE: SimpMessageType.HEARTBEAT}, None, StompHeaderAccessor)
+
+
+def _fill_simp_headers(values: dict[str, Any], native: dict[str, list[str]]) -> None:
+    found = native.get("destination")
+    if found:
+        values[DESTINATION] = found[0]
+    found = native.get("content-type")
+    if found:
+        values[CONTENT_TYPE] = parse_mime_type(found[0])
+    command = values.get(COMMAND)
+    if command in _NAMES_OF_SUBSCRIPTION:
+        found = native.get(_NAMES_OF_SUBSCRIPTION[command])
+        if found:
+            values[SUBSCRIPTION_ID] = found[0]
+    elif command in _WITH_PASSCODE:
+        _protect_passcode(values, native)
+
+
+def _protect_passcode(values: dict[str, Any], native: dict[str, list[str]]) -> None:
+    found = native.get("passcode")
+    if found and found[0] != "PROTECTED":
+        values[CREDENTIALS] = StompPasscode(found[0])
+        native["passcode"] = ["PROTECTED"]
+
+
 def _integer(text: str) -> int:
     """As ``int``, but strict: neither blanks nor underscores. Raises ValueError."""
     if not _INTEGER.fullmatch(text):
@@ -337,6 +349,8 @@ __all__ = [
     "SESSION_ID",
     "StompHeaderAccessor",
     "StompPasscode",
+    "headers_of_frame",
+    "headers_of_heartbeat",
     "command_of",
     "next_message_number",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from ..events import (
     SessionSubscribeEvent,
     SessionUnsubscribeEvent,
 )
+from ..locks import allocate_lock
 from ..simp.accessor import DESTINATION, SESSION_ID, SUBSCRIPTION_ID
 from ..simp.types import Principal, destination_user_name
 
@@ -99,7 +99,7 @@ class DefaultSimpUserRegistry:
 
     def __init__(self, events: ApplicationEvents) -> None:
         # Guards both dicts and those inside their values; held for a few look-ups.
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._users: dict[str, SimpUser] = {}
         self._sessions: dict[str, SimpSession] = {}
         events.connect(SessionConnectedEvent, self._connected, last=True)

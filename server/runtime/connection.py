@@ -77,7 +77,9 @@ class WebSocketConnection(HandlingSession):
         self._read_watcher = self._runtime.loop.io(self._socket.fileno(), _READ)
         self._read_on()
         self._submit()
-        if first_bytes:
+        if self._runtime.closing_with is not None:
+            self._close_now(self._runtime.closing_with)
+        if first_bytes and self._state is not _CLOSED:
             self._receive(first_bytes)
 
     @property

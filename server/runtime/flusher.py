@@ -111,7 +111,7 @@ class LoopFlusher:
     def _turn(self) -> None:
         self._turn_wanted = False
         handed = self._handed
-        while handed:
+        for _ in range(len(handed)):  # What is handed over meanwhile has asked for a turn of its own.
             function, arguments = handed.popleft()
             try:
                 function(*arguments)

@@ -180,9 +180,12 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         if socket is None:
             socket, rest = take_over(self._gevent_socket, self.rfile)
         self._raw = self._gevent_socket = None
-        if socket.send(response) != len(response):
+        try:
+            if socket.send(response) != len(response):
+                raise BrokenPipeError("the peer does not take the answer to its handshake")
+        except OSError:
             socket.close()
-            raise BrokenPipeError("the peer does not take the answer to its handshake")
+            raise
         return socket, rest
 
     def _switch_protocols(self, upgrade: Upgrade) -> None:
@@ -284,7 +287,9 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     def _body_file(self) -> Any:
         """A buffered reader that begins with what came behind the first head."""
         if "rfile" not in self.__dict__:
-            self.rfile = io.BufferedReader(SocketStream(self.socket, self._rest))
+            server = self.server
+            patience_ms = max(server.keep_alive_ms, server.header_timeout_ms)
+            self.rfile = io.BufferedReader(SocketStream(self.socket, self._rest, patience_ms=patience_ms))
         return self.rfile
 
     # Errors

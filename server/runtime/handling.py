@@ -176,11 +176,11 @@ class HandlingSession(WritingSession):
         try:
             if self._error is not None:
                 handler.handle_transport_error(self, self._error)
-        except Exception:
+        except (Exception, GreenletExit):
             logger.exception("Error in handle_transport_error for session %s", self._id)
         try:
             handler.after_connection_closed(self, status)
-        except Exception:
+        except (Exception, GreenletExit):
             logger.exception("Error in after_connection_closed for session %s", self._id)
         finally:
             if self._state is _CLOSED:

@@ -194,6 +194,9 @@ class GeventHttpStream:
         data = self.take_early()
         if data:
             self._send(data)
+        closing = self._server.runtime.closing_with
+        if closing is not None and not self._ended:
+            self.close(closing)
         return len(data)
 
     # Writing
@@ -320,7 +323,8 @@ class GeventHttpStream:
         server, address, rest = self._server, self._address, self._rest
         socket = self._let_go()
         if rest or isinstance(socket, TlsSocket):
-            _handle_again(server, give_back(socket), address, rest)
+            # A greenlet waits for the next request: its beginning is here already, or TLS needs one.
+            server.handle_again(give_back(socket), address, rest)
         else:
             NextRequest(server, socket, address)
 
@@ -376,11 +380,6 @@ class NextRequest(FirstRequest):
     def _limit(self, delay_ms: int) -> None:
         self._deadline.cancel()
         self._deadline = self._server.runtime.flusher.call_later(self._too_late, delay_ms)
-
-
-def _handle_again(server: WellheadServer, socket: Any, address: Any, rest: bytes) -> None:
-    """A greenlet waits for the next request: its beginning is here already, or TLS needs one."""
-    server._execute(server.handler_class(socket, address, server, rest=rest).handle)
 
 
 def _execute(server: WellheadServer, task: Callable[[], object]) -> None:

@@ -17,7 +17,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from gevent import Timeout, getcurrent, kill, signal_handler, ssl  # type: ignore[import-untyped]  # no type information
+from gevent import GreenletExit, Timeout, getcurrent, kill, signal_handler, ssl  # type: ignore[import-untyped]  # no type information
 from gevent.event import Event  # type: ignore[import-untyped]  # no type information
 from gevent.pywsgi import WSGIServer  # type: ignore[import-untyped]  # no type information
 from gevent.socket import socket as GeventSocket  # type: ignore[import-untyped]  # no type information
@@ -78,7 +78,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         listener: ``(host, port)`` or a listening socket.
         ssl_context: a server's ``gevent.ssl.SSLContext``; None for plain HTTP.
         header_timeout_ms: how long the head of a request, or a TLS handshake, may take.
-        keep_alive_ms: how long a connection may wait for its next request.
+        keep_alive_ms: how long a connection may wait for its next request, or for the next piece of a body.
         max_workers: how many sessions can be in their handlers at once.
         stop_timeout_ms: how long `stop` waits by default.
         """
@@ -93,6 +93,8 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         """What the application's ``start`` is given."""
         self.waiting: set[FirstRequest] = set()
         """Connections that have not sent a whole head yet."""
+        self.handshaking: set[Any] = set()
+        """Greenlets in the handshake of TLS."""
         self.handlers: set[WellheadHandler] = set()
         """Connections with a request under way, or waiting for the next one."""
         # A request keeps its worker as long as it runs, and may run for long: there is always another one.
@@ -143,11 +145,15 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         for handler in list(self.handlers):
             if handler.idle:
                 kill(handler.greenlet)
+        for greenlet in list(self.handshaking):
+            kill(greenlet)
+        self.runtime.closing_with = _STOPPED
         self._stop_application(_rest_ms(deadline))
         for connection in list(self.runtime.connections):
             connection.close(_STOPPED)
-        ended = self.runtime.wait_for_connections(_rest_ms(deadline))
-        if not (ended and self._http_workers.shutdown(wait_ms=_rest_ms(deadline))):
+        # Requests first: each may still become a connection.
+        ended = self._http_workers.shutdown(wait_ms=_rest_ms(deadline))
+        if not (self.runtime.wait_for_connections(_rest_ms(deadline)) and ended):
             self.cut()
         self.runtime.shutdown(wait_ms=max(_CUT_WAIT_MS, _rest_ms(deadline)))
         self._move(ServerState.STOPPED)
@@ -209,7 +215,8 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         """gevent's hook: go on with an accepted connection."""
         family = self.socket.family
         if self.ssl_enabled:
-            self._execute(partial(self._handle_tls, GeventSocket(family, _socket.SOCK_STREAM, 0, descriptor), address))
+            encrypted = GeventSocket(family, _socket.SOCK_STREAM, 0, descriptor)
+            self.execute(partial(self._handle_tls, encrypted, address), encrypted)
         else:
             socket = _socket.socket(family, _socket.SOCK_STREAM, 0, descriptor)
             socket.setblocking(False)
@@ -217,7 +224,11 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
 
     def handle_first(self, socket: Any, address: Any, head: RequestHead, rest: bytes) -> None:
         """Handle a connection whose first request's head has come."""
-        self._execute(self.handler_class(socket, address, self, head, rest).handle)
+        self.execute(self.handler_class(socket, address, self, head, rest).handle, socket)
+
+    def handle_again(self, socket: Any, address: Any, rest: bytes) -> None:
+        """Handle further requests on gevent's *socket*; *rest* is what came already."""
+        self.execute(self.handler_class(socket, address, self, rest=rest).handle, socket)
 
     def _do_read(self) -> None:
         """gevent's loop of accepts; errors are a log line here."""
@@ -238,22 +249,27 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
             self.do_handle(*accepted)
 
     def _handle_tls(self, socket: Any, address: Any) -> None:
+        greenlet = getcurrent()
+        self.handshaking.add(greenlet)
         try:
             with Timeout(self.header_timeout_ms / 1000.0):
                 socket = self.wrap_socket(socket, **self.ssl_args)
                 socket.do_handshake()
-        except (OSError, Timeout) as error:
-            logger.info("TLS handshake with %s failed: %s", address, error)
+        except (OSError, Timeout, GreenletExit) as error:
+            logger.info("TLS handshake with %s failed: %r", address, error)
             socket.close()
             return
+        finally:
+            self.handshaking.discard(greenlet)
         self.handler_class(socket, address, self).handle()
 
-    def _execute(self, task: Callable[[], object]) -> None:
+    def execute(self, task: Callable[[], object], socket: Any) -> None:
+        """Run *task* by a worker for requests; closes its *socket* when the server has stopped in this very turn."""
         try:
             self._http_workers.execute(task)
         except TaskRejectedError:
-            # Stopped in this very turn: the socket is closed with the task that nobody keeps.
             logger.debug("A connection came while the server was stopping")
+            socket.close()
 
     def _move(self, state: ServerState) -> None:
         logger.debug("Server on %s: %s -> %s", self.address, self._state.value, state.value)

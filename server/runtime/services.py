@@ -13,6 +13,7 @@ from .timers import GeventTaskScheduler
 
 if TYPE_CHECKING:
     from ...messaging.executor import PooledExecutor
+    from ..close import CloseStatus
     from .handling import HandlingSession
 
 
@@ -26,6 +27,7 @@ class Runtime:
         "workers",
         "scheduler",
         "connections",
+        "closing_with",
         "_timer_workers",
         "_executors",
         "_none_left",
@@ -46,6 +48,8 @@ class Runtime:
         """Implements ``TaskScheduler``."""
         self.connections: set[HandlingSession] = set()
         """All connections whose socket is open or whose handler has not been told of the end."""
+        self.closing_with: CloseStatus | None = None
+        """Set when the server stops: what a connection that begins after this is closed with at once."""
         self._executors: list[PooledExecutor] = []
         self._none_left: Event | None = None
 

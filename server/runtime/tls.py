@@ -8,6 +8,7 @@ SSLSocket with a timeout of 0 says what it waits for, and `TlsSocket` makes a pl
 from __future__ import annotations
 
 import _socket
+import errno
 import io
 import logging
 from typing import Any
@@ -47,11 +48,16 @@ def _decrypted(socket: Any) -> bytes:
 
 
 class SocketStream(io.RawIOBase):
-    """A raw stream to read from gevent's *socket*, plain or TLS; *beginning* was read before and comes first."""
+    """A raw stream to read from gevent's *socket*, plain or TLS; *beginning* was read before and comes first.
 
-    def __init__(self, socket: Any, beginning: bytes = b"") -> None:
+    A read that brings nothing for *patience_ms* raises ConnectionResetError: who is silent within a body would keep a
+    greenlet for ever.
+    """
+
+    def __init__(self, socket: Any, beginning: bytes = b"", *, patience_ms: int) -> None:
         self._socket = socket
         self._beginning = beginning
+        self._patience_ms = patience_ms
 
     def readable(self) -> bool:
         return True
@@ -63,10 +69,20 @@ class SocketStream(io.RawIOBase):
             buffer[:size] = beginning[:size]
             self._beginning = beginning[size:]
             return size
+        socket = self._socket
+        waits = socket.gettimeout() is None
+        if waits:
+            socket.settimeout(self._patience_ms / 1000.0)
         try:
-            received: int = self._socket.recv_into(buffer)
+            received: int = socket.recv_into(buffer)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None  # RawIOBase's word for "nothing yet", once the socket is non-blocking.
+        except TimeoutError as error:
+            logger.info("Nothing came from %s for %d ms", socket.getpeername(), self._patience_ms)
+            raise ConnectionResetError(errno.ECONNRESET, "The peer fell silent") from error
+        finally:
+            if waits:
+                socket.settimeout(None)
         return received
 
 

@@ -98,7 +98,8 @@ class WritingSession(HandshakenSession):
     def try_send(self, messages: Sequence[Outgoing], drained: Callable[[], None]) -> bool:
         """Hand over messages, in order, as one write. On the loop's thread only.
 
-        True: the kernel took everything. False: some of it waits until the peer reads; *drained* is then called once, on the loop's thread, when nothing waits any more, also because the connection ended. Nothing is sent, and True
+        True: the kernel took everything. False: some of it waits until the peer reads; *drained* is then called once,
+        on the loop's thread, when nothing waits any more, also because the connection ended. Nothing is sent, and True
         returned, when the session is closed.
         """
         state = self._state
@@ -231,7 +232,7 @@ class WritingSession(HandshakenSession):
     # The socket.
 
     def _encode_all(self, messages: Sequence[Outgoing]) -> bytes:
-        """The frames of *messages* in one piece, with a short way for what nearly all of them are: short, whole texts."""
+        """The frames of *messages* in one piece, with a short way for what nearly all are: short, whole texts."""
         short = SHORT if self._codec.is_plain and not self._fragmenting else 0
         pieces: list[bytes] = []
         for message in messages:

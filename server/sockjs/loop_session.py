@@ -11,7 +11,6 @@ from typing import Any
 
 from ..close import CloseStatus
 from ..flush import Flusher, Outgoing
-from ..message import TextMessage, WebSocketMessage
 from .http_session import HttpSockJsSession
 from .session import SessionState, texts_of
 

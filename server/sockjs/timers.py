@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_COMPACT_FROM = 64
+"""Shorter queues keep the entries of ended sessions until their time comes."""
+
 _AT_MOST_EVERY_MS = 20.0
 """Deadlines that are closer together than this are met together."""
 
@@ -52,7 +55,9 @@ class Watch:
 
     def cancel(self) -> None:
         """Ask no more; the session is let go at once. Harmless twice."""
-        self.target = None
+        if self.target is not None:
+            self.target = None
+            self._timers.count_cancelled()
 
 
 class SockJsTimers:
@@ -68,6 +73,8 @@ class SockJsTimers:
         """Guards the heap and what is armed."""
         self._armed_for = float("inf")
         self._task: ScheduledTask | None = None
+        self._cancelled = 0
+        """About how many entries are of ended sessions."""
 
     def watch(self, target: Timed) -> Watch:
         """Begin to ask *target*; call ``moved`` on the result when its deadline comes closer."""
@@ -79,6 +86,15 @@ class SockJsTimers:
             heapq.heappush(self._heap, (due_ms, next(self._order), watch))
             if due_ms < self._armed_for:
                 self._arm(due_ms)
+
+    def count_cancelled(self) -> None:
+        """A session has ended: once half of the queue is of such, they are thrown out."""
+        with self._lock:
+            self._cancelled += 1
+            if self._cancelled * 2 > len(self._heap) >= _COMPACT_FROM:
+                self._heap = [entry for entry in self._heap if entry[2].target and entry[0] == entry[2]._queued_for]
+                heapq.heapify(self._heap)
+                self._cancelled = 0
 
     def _arm(self, due_ms: float, at_least_ms: float = 0.0) -> None:
         if self._task is not None:
@@ -114,6 +130,8 @@ class SockJsTimers:
             self._armed_for, self._task = float("inf"), None
             while self._heap and self._heap[0][0] <= now_ms:
                 queued_for, _, watch = heapq.heappop(self._heap)
+                if watch.target is None:
+                    self._cancelled = max(0, self._cancelled - 1)
                 if queued_for == watch._queued_for:  # Else it was queued again, for an earlier time.
                     due.append(watch)
         return due

@@ -14,7 +14,8 @@ from ...messaging.broker.heartbeats import IDLE_CLOCK
 from ...messaging.channel import ChannelInterceptor, MessageChannel
 from ...messaging.events import ApplicationEvents, SessionDisconnectEvent
 from ...messaging.exceptions import MessagingError, StompConversionError
-from ...messaging.header_accessor import MessageHeaderInitializer
+from ...messaging.header_accessor import MessageHeaderInitializer, MutableMessageHeaders
+from ...messaging.interceptable import overrides
 from ...messaging.message import Message
 from ...messaging.simp.accessor import HEARTBEAT, SESSION_ATTRIBUTES, SESSION_ID, USER
 from ...messaging.simp.attributes import bound
@@ -79,7 +80,7 @@ class StompSubProtocolHandler:
         self.handle_message_to_client = self._out.handle_message_to_client
         self._interceptors: Iterable[ChannelInterceptor] | None = None
         """Those of the inbound channel when it was last looked at."""
-        self._frozen_by_channel = False
+        self._freeze = True
 
     @property
     def supported_protocols(self) -> list[str]:
@@ -148,22 +149,21 @@ class StompSubProtocolHandler:
         interceptors = getattr(channel, "interceptors", ())
         if interceptors is not self._interceptors:
             self._look_for_freezing(interceptors)
-        freeze = not self._frozen_by_channel
         try:
             for frame in state.decoder.decode(message.as_bytes()):
-                if not self._handle_frame(state, frame, freeze) or state.ended:
+                if not self._handle_frame(state, frame) or state.ended:
                     break
         except StompConversionError as error:
             self._broken(session, message, error)
 
-    def _handle_frame(self, state: StompSession, message: Message[bytes], freeze: bool) -> bool:
+    def _handle_frame(self, state: StompSession, message: Message[bytes]) -> bool:
         """Send one frame on; False when the frames after it in the same WebSocket message are to be left out."""
-        accessor: StompHeaderAccessor = message.headers.accessor  # type: ignore[attr-defined]  # left live by the decoder
-        values = accessor._map
+        headers: MutableMessageHeaders = message.headers  # type: ignore[assignment]  # the decoder's
+        values = headers._map
         command = values.get(COMMAND)
         values[HEARTBEAT] = _NO_HEARTBEAT
         if command in _BEGIN_OR_END or not state.connect_seen:
-            refusal = self._begin_or_end(state, command, accessor)
+            refusal = self._begin_or_end(state, command, headers.accessor)  # type: ignore[arg-type]  # as above
             if refusal is not None:
                 logger.warning("%s in session %s: %s", command or "Heart-beat", state.id, refusal)
                 self._reject(state.session, message, refusal)
@@ -172,8 +172,8 @@ class StompSubProtocolHandler:
         values[SESSION_ATTRIBUTES] = state.session_attributes
         if state.user is not None:
             values[USER] = state.user
-        if freeze and state.way.__class__ is SessionInboundChannel:  # an ordered channel needs them as they are
-            accessor.set_immutable()
+        if self._freeze and state.way.__class__ is SessionInboundChannel:  # an ordered channel needs them as they are
+            headers.freeze()
         try:
             state.way.send(message)
         except MessagingError as error:  # the ordered channel is full
@@ -204,8 +204,10 @@ class StompSubProtocolHandler:
         return None
 
     def _look_for_freezing(self, interceptors: Iterable[ChannelInterceptor]) -> None:
-        """Whether the channel has the interceptor that freezes messages after the application's own ones."""
-        self._frozen_by_channel = any(isinstance(each, ImmutableMessageChannelInterceptor) for each in interceptors)
+        """Whether messages are frozen here: unless the channel does it, behind interceptors that may change them."""
+        changing = [each for each in interceptors if overrides(each, ChannelInterceptor, "pre_send")]
+        freezing = [each for each in changing if isinstance(each, ImmutableMessageChannelInterceptor)]
+        self._freeze = not freezing or changing == freezing
         self._interceptors = interceptors
 
     # -- what goes wrong

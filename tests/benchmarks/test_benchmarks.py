@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import fanout, handshake, held, inbound, memory, slow
+from benchmarks import fanout, handshake, held, inbound, memory, slow, sockjs
 from benchmarks.client import Run, compiler
 from benchmarks.figures import Figure, Sample, Samples, interleaved, table
 
@@ -61,6 +61,14 @@ MEASUREMENTS = [
         [("wellhead", "CPU"), ("wellhead", "ms")] * 2,
         {"deliveries_per_s"},
         id="slow",
+    ),
+    pytest.param(
+        sockjs,
+        # 60 messages of 4 KB: each response ends on the way, and is asked for again.
+        sockjs.Plan(clients=10, before=5, messages=60, body_bytes=4_000),
+        [("wellhead", "KiB"), ("wellhead", "CPU")] * 2,
+        {"deliveries_per_s"},
+        id="sockjs",
     ),
 ]
 

@@ -1,6 +1,7 @@
 """What the tests with real clients connect to: ``python -m wellhead.server app:app`` in this folder.
 
-``/ws`` is STOMP with heart-beats of a second, ``/raw`` echoes, ``/clients/`` has the files of this folder for browsers.
+``/ws`` is STOMP with heart-beats of a second, below it by SockJS; ``/raw`` echoes, ``/clients/`` has the files of this
+folder for browsers.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class Config(WebSocketConfigurer, WebSocketMessageBrokerConfigurer):
 
     def register_stomp_endpoints(self, registry: StompEndpointRegistry) -> None:
         registry.add_endpoint("/ws")
+        registry.add_endpoint("/ws").with_sockjs()
 
     def configure_message_broker(self, registry: MessageBrokerRegistry) -> None:
         registry.enable_simple_broker("/topic", "/queue", heartbeat_ms=(1_000, 1_000))

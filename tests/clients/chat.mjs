@@ -196,11 +196,11 @@ const steps = {
         const carrier = await tab.page.evaluate(() => client.webSocket.transport ?? "plain");
         hold(carrier === transport, `${carrier} instead of ${transport}`);
       }
-      await ada.say(`By ${transport}`);
-      await Promise.all([ada, bob, cleo].map((tab) => tab.sees("Ada", `By ${transport}`)));
-      await cleo.say(`Also by ${transport}`);
-      await Promise.all([ada, bob, cleo].map((tab) => tab.sees("Cleo", `Also by ${transport}`)));
-      hold((await ada.line(`By ${transport}`).count()) === 1, "a line is there twice");
+      await ada.say(`Sent by ${transport}.`);
+      await Promise.all([ada, bob, cleo].map((tab) => tab.sees("Ada", `Sent by ${transport}.`)));
+      await cleo.say(`Answered over ${transport}.`);
+      await Promise.all([ada, bob, cleo].map((tab) => tab.sees("Cleo", `Answered over ${transport}.`)));
+      hold((await ada.line(`Sent by ${transport}.`).count()) === 1, "a line is there twice");
       await ada.say("   ");
       await ada.page.getByRole("alert").getByText("A line needs a name and a text.").waitFor();
       await Promise.all([ada.shoot(`chat-desktop-${transport}`), cleo.shoot(`chat-phone-${transport}`)]);

@@ -1,6 +1,7 @@
 // @stomp/stompjs as a client of cases.mjs. The package is handed in: node imports it, a page has it from a script tag.
+// webSocketFactory: makes what takes the place of a WebSocket, if anything; it carries text alone.
 
-export function makeClient({ Client, Versions }, url) {
+export function makeClient({ Client, Versions }, url, webSocketFactory) {
   function configured({ version = "1.2", heartbeat = [0, 0], ...options }) {
     const connection = { beats: { sent: 0, received: 0 }, onBeat() {} };
     const receipts = new Map();
@@ -10,6 +11,7 @@ export function makeClient({ Client, Versions }, url) {
     };
     const inner = new Client({
       brokerURL: url,
+      webSocketFactory,
       stompVersions: new Versions([version]),
       heartbeatOutgoing: heartbeat[0],
       heartbeatIncoming: heartbeat[1],
@@ -45,7 +47,8 @@ export function makeClient({ Client, Versions }, url) {
   return {
     url,
     escapesValues: true,
-    sendsBytes: true,
+    sendsBytes: !webSocketFactory,
+    textOnly: Boolean(webSocketFactory),
     splitsAtNull: false,
     connect: (options = {}) =>
       new Promise((resolve, reject) => {

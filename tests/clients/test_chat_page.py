@@ -7,7 +7,14 @@ import subprocess
 
 import pytest
 from kit.clients import node_environment
-from kit.needs import CLIENTS, needs_chromium, needs_playwright, needs_python_package, needs_sockjs_client, needs_stompjs
+from kit.needs import (
+    CLIENTS,
+    needs_chromium,
+    needs_playwright,
+    needs_python_package,
+    needs_sockjs_client,
+    needs_stompjs,
+)
 from kit.programs import ROOT, ServerProgram
 
 pytestmark = [

@@ -19,7 +19,7 @@ from wellhead.messaging.simp.accessor import (
 )
 from wellhead.messaging.simp.types import SimpMessageType
 from wellhead.messaging.stomp.command import StompCommand
-from wellhead.messaging.stomp.headers import COMMAND, StompHeaderAccessor
+from wellhead.messaging.stomp.headers import COMMAND, headers_of_frame
 from wellhead.messaging.subscribable import ExecutorSubscribableChannel, ImmutableMessageChannelInterceptor
 
 
@@ -38,7 +38,7 @@ def frame(
 ) -> Message[Any]:
     """What the protocol handler sends to the inbound channel for one frame; *headers* by their names in messages."""
     values = {name: [each] if isinstance(each, str) else list(each) for name, each in (native or {}).items()}
-    accessor = StompHeaderAccessor.of_frame(command, values)
+    accessor = headers_of_frame(command, values).accessor
     accessor.session_id = session_id
     for name, value in headers.items():
         accessor.set_header(name, value)

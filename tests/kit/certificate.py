@@ -13,7 +13,7 @@ _folder = tempfile.TemporaryDirectory(prefix="certificate-")  # Removed at the e
 
 @cache
 def certificate() -> str:
-    """The path of a file with certificate, key and the authority's certificate: a server's certfile, a client's cafile."""
+    """The path of a file with key, certificate and the authority's: a server's certfile, a client's cafile."""
     authority = trustme.CA()
     issued = authority.issue_cert("localhost", "127.0.0.1")
     path = Path(_folder.name, "localhost.pem")

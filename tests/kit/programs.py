@@ -16,6 +16,8 @@ from kit.serving import TIMEOUT
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout: what the samples are imported from."""
 _LISTENS = re.compile(r"wellhead listens on https?://.+:(\d+)$")
+_START_TIMEOUT = 40.0
+"""A machine that has other work, and modules that nobody has compiled yet."""
 _STOP_TIMEOUT = 15.0
 
 
@@ -35,7 +37,7 @@ class ServerProgram:
         self._listens = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not (self._listens.wait(TIMEOUT) and self.port):
+        if not (self._listens.wait(_START_TIMEOUT) and self.port):
             self.stop()
             raise AssertionError("the server did not start:\n" + "\n".join(self.lines))
 

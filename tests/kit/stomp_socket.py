@@ -7,6 +7,7 @@ with serving(WellheadApp(None, Config(), controllers=[Chat()])) as served, serve
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,7 @@ class StompSocket(RawClient):
 
     def __init__(self, port: int, path: str = "/ws", **options: Any) -> None:
         super().__init__(port, path, **options)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._parser = FrameParser(max_buffered_bytes=10_000_000)
         self._frames: list[StompFrame] = []
 

@@ -72,7 +72,7 @@ REFUSED = {
     "no Connection": (request(Connection="keep-alive"), 400),
     "another method": (HEAD.replace(b"GET", b"POST"), 405),
     "10,000 headers": (HEAD[:-2] + b"".join(b"X-%d: 1\r\n" % n for n in range(10_000)) + b"\r\n", 431),
-    "64 KiB + 1 byte of headers": (HEAD[:-2] + b"X: " + b"x" * (65_537 - len(HEAD) - 3) + b"\r\n\r\n", 431),
+    "64 KiB + 1 byte of headers": (HEAD[:-2] + b"X: " + b"x" * (65_537 - len(HEAD) - 1) + b"\r\n\r\n", 431),
     "a control character": (request(Origin="http://a\x00b"), 400),
 }
 
@@ -198,6 +198,7 @@ def assert_error(served: Served, client: StompSocket, session_id: str, text: str
     assert error.command == "ERROR"
     assert text in dict(error.headers)["message"]
     assert client.receive_close()[0] == 1002
+    client.send_close(1002)
     assert client.at_end()
     assert served.end_of(session_id).reason is EndReason.STOMP_ERROR
     assert served.says(caplog, session_id, level=logging.INFO)
@@ -227,7 +228,6 @@ def test_stomp_frames_cut_at_every_byte_are_whole_again() -> None:
 def test_a_conversation_that_comes_byte_by_byte() -> None:
     subscribe = stomp("SUBSCRIBE", id="0", destination="/topic/room/9")
     with chat() as (served, _), served.open(handshake=False) as client:
-        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         data = handshake_request(served.port) + b"".join(frame(TEXT, each) for each in (CONNECT, subscribe, SAY))
         for position in range(len(data)):
             client.send_bytes(data[position : position + 1])

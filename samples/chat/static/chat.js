@@ -96,6 +96,7 @@ client.onWebSocketClose = () => show(client.active ? "reconnecting" : "disconnec
 $("room").addEventListener("change", () => client.connected && $("room").reportValidity() && enter());
 $("transport").addEventListener("change", async () => {
   sessionStorage.setItem("chat.transport", $("transport").value);
+  show("disconnected");
   await client.deactivate();
   show("connecting");
   client.activate();

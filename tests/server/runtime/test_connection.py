@@ -370,16 +370,46 @@ def test_a_peer_that_does_not_answer_the_close_is_cut() -> None:
 
 
 @pytest.mark.spec("WSA-01")
-def test_a_peer_that_closes_and_then_does_not_end_its_stream_is_cut() -> None:
+@pytest.mark.parametrize("who", ["client", "server"])
+def test_the_server_ends_tcp_first_once_both_have_closed(who: str) -> None:
     def talk(running: RunningServer, handler: RecordingHandler) -> None:
         with running.client() as client:
+            if who == "server":
+                client.send("go")
+                client.receive_close()
             client.send_close()
-            client.receive_close()
+            if who == "client":
+                client.receive_close()
             assert client.at_end()
             session = handler.sessions[0]
             assert wait_until(running, lambda: session.state is ConnectionState.CLOSED)
 
-    serve(talk, options=TransportOptions(close_timeout_ms=50))
+    # Longer than the test waits: RFC 6455 7.1.1 does not let the server wait for the peer's end of TCP.
+    serve(talk, lambda session, message: session.close(), TransportOptions(close_timeout_ms=60_000))
+
+
+@pytest.mark.spec("WSA-03")
+@pytest.mark.parametrize(
+    "data", [frame(TEXT, b"x", rsv=1), frame(CLOSE, struct.pack("!H", 1000))], ids=["a mistake", "a close"]
+)
+def test_what_comes_after_the_end_does_not_become_a_reset(data: bytes) -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        with running.client() as client:
+            client.send("go")
+            assert gate.reached.wait(TIMEOUT)
+            client.send_bytes(data)
+            session = handler.sessions[0]
+            assert wait_until(running, lambda: session.state is ConnectionState.PEER_CLOSED)
+            client.send_bytes(frame(TEXT, b"x" * 60_000))
+            gate.open()
+            assert client.receive_close()[0] in (1000, 1002)
+            assert wait_until(running, lambda: session.state is ConnectionState.LINGERING)
+            client.send_bytes(frame(TEXT, b"x" * 60_000))
+            assert client.socket.recv(1) == b""  # A FIN, no RST.
+            assert wait_until(running, lambda: session.state is ConnectionState.CLOSED)  # It was told to be patient.
+
+    gate = Gate()
+    serve(talk, lambda session, message: gate.wait(), TransportOptions(close_timeout_ms=60_000))
 
 
 @pytest.mark.spec("WSA-03")

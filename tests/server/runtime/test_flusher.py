@@ -169,3 +169,18 @@ def test_call_later_can_be_cancelled(flusher: LoopFlusher) -> None:
     flusher.call_later(done.set, 2)
     assert done.wait(TIMEOUT)
     assert log == ["ran"]
+
+
+@pytest.mark.spec("CDS-01")
+def test_what_is_handed_over_for_ever_leaves_the_loop_its_turns(flusher: LoopFlusher) -> None:
+    timer_ran = Event()
+    flusher.call_later(timer_ran.set, 1)
+    began = monotonic()
+
+    def again() -> None:
+        assert monotonic() - began < TIMEOUT, "the loop never got to its timer"
+        if not timer_ran.is_set():
+            flusher.hand_over(again)
+
+    flusher.hand_over(again)
+    assert timer_ran.wait(TIMEOUT)

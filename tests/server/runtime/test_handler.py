@@ -245,3 +245,17 @@ def test_the_access_log_has_requests_and_upgrades(caplog: pytest.LogCaptureFixtu
         '127.0.0.1 "GET /ws HTTP/1.1" 101 129',
         '127.0.0.1 "GET /ws HTTP/1.1" 400 ' + lines[2].split()[5],
     ]
+
+
+@pytest.mark.spec("HS-01")
+def test_a_client_that_falls_silent_within_a_body_keeps_no_greenlet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "wellhead.server")
+
+    def talk(running: RunningServer) -> None:
+        with RawClient(running.port, handshake=False) as client:
+            client.send_bytes(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+            assert client.at_end()
+        assert not running.server.handlers
+
+    serve(talk, keep_alive_ms=50, header_timeout_ms=50)
+    assert "Nothing came from ('127.0.0.1'" in caplog.text

@@ -118,6 +118,71 @@ def test_stopping_closes_sessions_with_1001_and_waits_for_their_answer() -> None
 
 
 @pytest.mark.spec("LIFE-01")
+def test_clients_that_answer_the_close_and_keep_their_sockets_do_not_hold_up_the_stop() -> None:
+    handler = RecordingHandler()
+    options = TransportOptions(close_timeout_ms=60_000)
+    with running_server(websocket_app(handler, options=options)) as running:
+        clients = [running.client() for _ in range(5)]
+        stopped = stop_in_background(running, timeout_ms=60_000)
+        for client in clients:
+            assert client.receive_close()[0] == 1001
+            client.send_close(1001)
+        assert stopped.wait(TIMEOUT)
+        for client in clients:
+            assert client.at_end()
+            client.close_socket()
+
+
+@pytest.mark.spec("LIFE-01")
+def test_clients_that_never_answer_are_cut_when_the_time_is_over() -> None:
+    handler = RecordingHandler()
+    options = TransportOptions(close_timeout_ms=60_000)
+    with running_server(websocket_app(handler, options=options)) as running:
+        clients = [running.client() for _ in range(5)]
+        stopped = stop_in_background(running, timeout_ms=50)
+        assert stopped.wait(TIMEOUT)
+        assert not running.runtime.connections
+        for client in clients:
+            assert client.receive_close()[0] == 1001
+            assert client.at_end()
+            client.close_socket()
+    assert handler.named("closed") == [("closed", 1001, EndReason.SERVER_STOPPED)] * 5
+
+
+@pytest.mark.spec("LIFE-01")
+def test_a_handshake_that_ends_while_the_server_stops_gives_a_session_that_is_closed() -> None:
+    gate = Gate()
+    handler = RecordingHandler()
+
+    class Waiting:
+        def before_handshake(self, *arguments: Any) -> bool:
+            gate.wait()
+            return True
+
+        def after_handshake(self, *arguments: Any) -> None:
+            """Nothing to do."""
+
+    with running_server(websocket_app(handler, interceptors=[Waiting()])) as running:
+        with RawClient(running.port, handshake=False) as client:
+            client.send_bytes(handshake_request(running.port))
+            assert gate.reached.wait(TIMEOUT)
+            stopped = stop_in_background(running, timeout_ms=60_000)
+
+            def wait() -> None:
+                while running.server.state is ServerState.STARTED:
+                    gevent.sleep(0)
+
+            running.call(wait)
+            gate.open()
+            assert client.receive_head().startswith(b"HTTP/1.1 101")
+            assert client.receive_close()[0] == 1001
+            client.send_close(1001)
+            assert client.at_end()
+            assert stopped.wait(TIMEOUT)
+    assert handler.events == [("established",), ("closed", 1001, EndReason.SERVER_STOPPED)]
+
+
+@pytest.mark.spec("LIFE-01")
 def test_handlers_and_requests_may_finish() -> None:
     gate = Gate()
     handler = RecordingHandler(lambda session, message: gate.wait())

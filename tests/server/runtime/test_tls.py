@@ -160,3 +160,16 @@ def test_a_tls_session_knows_its_addresses() -> None:
             assert session.uri.startswith("https://")
 
     serve(talk)
+
+
+@pytest.mark.spec("LIFE-01")
+def test_a_client_that_is_silent_in_its_tls_handshake_does_not_hold_up_the_stop() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        with RawClient(running.port, handshake=False) as client:
+            # The second client's handshake says that the first one's has begun.
+            running.client(tls_context=client_context()).close_socket()
+            assert running.call(lambda: len(running.server.handshaking)) == 1
+            running.stop(timeout_ms=60_000)
+            assert client.at_end()
+
+    serve(talk, header_timeout_ms=60_000)

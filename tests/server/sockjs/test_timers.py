@@ -86,6 +86,22 @@ def test_a_cancelled_watch_is_never_met(clock):
     assert target.calls == []
 
 
+@pytest.mark.spec("SJS-14")
+def test_ended_sessions_do_not_wait_for_their_deadlines_in_the_queue(clock):
+    timers = SockJsTimers(clock)
+    targets = [Target(1000 + number) for number in range(100)]
+    watches = watch(timers, *targets)
+    for each in watches[:50]:
+        each.cancel()
+        each.cancel()
+    assert len(timers) == 100
+    watches[50].cancel()
+    assert len(timers) == 49
+    clock.advance(1_200)
+    assert [target.calls != [] for target in targets] == [False] * 51 + [True] * 49
+    assert len(timers) == 0
+
+
 @pytest.mark.spec("LIFE-02")
 def test_an_error_at_one_deadline_is_logged_and_touches_no_other(clock, caplog):
     broken, other = Target(100, LookupError("broken")), Target(100)
