@@ -36,7 +36,8 @@ _SHOWN = 80
 class MutableMessageHeaders(MessageHeaders):
     """Headers that their accessor may still change. Reading is as for any headers.
 
-    Made without an accessor, they make one when somebody asks for it: most messages of clients pass all stations without.
+    Made without an accessor, they make one when somebody asks for it: most messages of clients pass all stations
+    without one.
     """
 
     __slots__ = ("__weakref__", "_accessor", "_accessor_type", "_mutable")

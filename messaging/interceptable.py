@@ -28,7 +28,7 @@ class _Hooks:
     Those whose completion may be called know their position in the list: it runs only for interceptors already passed.
     """
 
-    __slots__ = ("completion", "completion_when_sent", "count", "plain", "post_send", "pre_send")
+    __slots__ = ("completion", "completion_when_sent", "count", "plain", "post_send", "pre_send", "quiet")
 
     def __init__(self, interceptors: Sequence[ChannelInterceptor]) -> None:
         def hooks(name: str) -> tuple[tuple[int, Any], ...]:
@@ -43,9 +43,13 @@ class _Hooks:
         self.post_send = tuple(hook for _, hook in hooks("post_send"))
         self.completion = tuple(reversed(hooks("after_send_completion")))
         self.completion_when_sent = tuple(
-            (position, hook) for position, hook in self.completion if not interceptors[position].only_when_unsent
+            (position, hook)
+            for position, hook in self.completion
+            if not getattr(interceptors[position], "only_when_unsent", False)
         )
         self.plain = not self.post_send and not self.completion
+        self.quiet = not self.post_send and not self.completion_when_sent
+        """Nothing is to be called after a message that was sent."""
 
 
 class AbstractMessageChannel:
@@ -153,6 +157,13 @@ class AbstractMessageChannel:
         if completion:
             self._complete(completion, passed, message, sent, None)
         return sent
+
+    def _complete_unsent(self, message: Message[Any], hook: PreSend | None, error: BaseException | None) -> None:
+        """*hook* is the ``pre_send`` that did not let *message* pass; None: all of them did."""
+        hooks = self._hooks
+        if hooks.completion:
+            passed = next((position for position, each in hooks.pre_send if each == hook), hooks.count)
+            self._complete(hooks.completion, passed, message, False, error)
 
     def _complete(
         self,

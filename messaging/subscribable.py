@@ -18,7 +18,7 @@ from .channel import (
 from .exceptions import MessageDeliveryError, MessagingError, TaskRejectedError
 from .executor import Executor
 from .header_accessor import MutableMessageHeaders
-from .interceptable import AbstractMessageChannel, overrides
+from .interceptable import AbstractMessageChannel, PreSend, overrides
 from .message import Message
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         freezes = bool(hooks) and getattr(hooks[-1], "__func__", None) is ImmutableMessageChannelInterceptor.pre_send
         before = tuple(hooks[:-1] if freezes else hooks)
         own_way = type(self)._send_internal is not ExecutorSubscribableChannel._send_internal
-        plain = self._hooks.plain and self._executor is None and not self._around and not own_way
+        plain = self._hooks.quiet and self._executor is None and not self._around and not own_way
         self._short = (before, freezes, self._handlers) if plain else None
 
     def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
@@ -108,23 +108,27 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         if short is None or message is None:
             return super().send(message, timeout_ms)
         before, freezes, handlers = short
+        hook: PreSend | None = None
         handler: MessageHandler | None = None
         try:
             for hook in before:
                 changed = hook(message, self)
                 if changed is None:
                     self._log_veto(hook, message)
+                    self._complete_unsent(message, hook, None)
                     return False
                 message = changed
+            hook = None
             if freezes:
                 headers = message._headers
-                if headers.__class__ is MutableMessageHeaders and headers.mutable:
-                    headers.accessor.set_immutable()
+                if headers.__class__ is MutableMessageHeaders:
+                    headers.freeze()
             for handler in handlers:
                 handler.handle_message(message)
-        except MessagingError:
-            raise
-        except Exception as error:
+        except BaseException as error:  # a killed greenlet, too, must be told of
+            self._complete_unsent(message, hook, error)
+            if isinstance(error, MessagingError) or not isinstance(error, Exception):
+                raise
             if handler is not None:
                 raise self._handling_error(message, handler) from error
             raise MessageDeliveryError(f"Failed to send message to {self}", message) from error

@@ -41,7 +41,7 @@ class SharedFrame:
         restore_destination(accessor)
         for own in ("subscription", "message-id"):
             accessor.remove_native_header(own)
-        frame = StompEncoder().encode_parts(accessor.to_map(), broadcast.payload)
+        frame = StompEncoder().encode_parts(accessor._map, broadcast.payload)
         cut = frame.index(b"\ncontent-length:") + 1
         if len(_heads) >= _MAX_HEADS:
             _heads.clear()

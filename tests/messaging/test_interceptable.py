@@ -269,3 +269,22 @@ class TestManagement:
 def test_the_text_form_has_the_name():
     assert str(Channel()) == repr(Channel()) == "Channel[test]"
     assert AbstractMessageChannel().name.startswith("AbstractMessageChannel@")
+
+
+@pytest.mark.spec("CH-01")
+@pytest.mark.parametrize(
+    ("channel", "told"),
+    [(Channel(), []), (Channel(result=False), [None]), (Channel(error=MessageHandlingError("no")), ["no"])],
+)
+def test_completion_only_when_unsent_is_not_called_for_a_message_that_was_sent(channel, told):
+    log = []
+    interceptor = Recorder("a", log)
+    interceptor.only_when_unsent = True
+    channel.add_interceptor(interceptor)
+    try:
+        channel.send(MESSAGE)
+    except MessageHandlingError:
+        pass  # it is what the hook is told
+    completions = [entry for entry in log if entry[0] == "completion"]
+    assert [str(error) if error else None for *_, error in completions] == told
+    assert all(sent is False for _, _, _, sent, _ in completions)

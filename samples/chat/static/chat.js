@@ -34,6 +34,7 @@ function show(state) {
 function complain(text) {
   $("error").textContent = text;
   $("error").hidden = !text;
+  $("lines").scrollTop = $("lines").scrollHeight; // The list has less room now.
 }
 
 function add(said) {

@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 
 from wellhead.messaging.message import Message
@@ -11,6 +13,7 @@ from wellhead.messaging.stomp.headers import (
     StompHeaderAccessor,
     StompPasscode,
     command_of,
+    headers_of_frame,
     next_message_number,
 )
 
@@ -366,3 +369,57 @@ class TestLogForms:
     def test_a_header_cannot_forge_a_line(self):
         text = frame(StompCommand.SUBSCRIBE, destination="/a\nERROR b", id="\r").short_log_message(b"")
         assert text == r"SUBSCRIBE /a\nERROR b id=\r session=None"
+
+
+@pytest.mark.spec("MSG-04")
+class TestHeadersOfFrames:
+    """The decoder's headers make their accessor when somebody asks for it."""
+
+    def headers(self):
+        return headers_of_frame(StompCommand.SEND, {"destination": ["/a"], "x": ["1", "2"]})
+
+    def test_are_those_that_the_accessor_makes(self):
+        created = StompHeaderAccessor.create(StompCommand.SEND, native_headers={"destination": ["/a"], "x": ["1", "2"]})
+        assert self.headers() == created.message_headers
+
+    def test_have_one_accessor_that_is_live(self):
+        headers = self.headers()
+        accessor = StompHeaderAccessor.get_accessor(headers)
+        assert accessor is headers.accessor
+        assert accessor.message_headers is headers
+        accessor.set_native_header("x", "3")
+        accessor.session_id = "s1"
+        assert headers[NATIVE_HEADERS]["x"] == ["3"]
+        assert headers["simpSessionId"] == "s1"
+        headers.freeze()
+        assert not accessor.is_mutable
+
+    def test_frozen_before_the_accessor_is_made(self):
+        headers = self.headers()
+        headers.freeze()
+        headers.freeze()
+        accessor = headers.accessor
+        assert not headers.mutable
+        assert not accessor.is_mutable
+        with pytest.raises(TypeError):
+            headers[NATIVE_HEADERS]["x"] = []
+        with pytest.raises(RuntimeError, match="Already immutable"):
+            accessor.set_native_header("x", "3")
+        assert accessor.get_native_header("x") == ["1", "2"]
+        copied = SimpMessageHeaderAccessor.get_mutable_accessor(Message(b"", headers))
+        assert type(copied) is StompHeaderAccessor
+        assert copied.is_mutable
+
+    def test_messages_do_not_wait_for_the_garbage_collector(self):
+        gc.collect()
+        gc.disable()
+        try:
+            for freeze in (True, False):
+                headers = self.headers()
+                assert headers.accessor.message_headers is headers
+                if freeze:
+                    headers.freeze()
+                del headers
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
