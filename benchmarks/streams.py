@@ -19,6 +19,7 @@ import select
 import socket
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,7 @@ NO_PROGRESS_S = 20.0
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-class Client:
+class Client(ABC):
     """One session; counts what it gets."""
 
     def __init__(self, port: int, number: int) -> None:
@@ -71,8 +72,9 @@ class Client:
         self.after_read()
         return found
 
+    @abstractmethod
     def send(self, text: str) -> None:
-        raise NotImplementedError
+        """Send a STOMP frame."""
 
     def after_read(self) -> None:
         """A response may have ended."""

@@ -13,7 +13,8 @@ from ..header_accessor import MessageHeaderInitializer
 from ..message import Message
 from ..mime import InvalidMimeTypeError
 from .command import COMMANDS
-from .frame import DEFAULT_BUFFER_LIMIT, FrameParser, Heartbeat, StompFrame, StompFrameError, parse_frames
+from .frame import Heartbeat, StompFrame, StompFrameError
+from .frame_parser import DEFAULT_BUFFER_LIMIT, FrameParser, parse_frames
 from .headers import headers_of_frame, headers_of_heartbeat
 
 # Differs from Spring: whatever is wrong with the peer's bytes, an unknown command or content type too, is one kind of

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 SESSIONS_PER_TURN = 256
 """After so many sessions the loop looks at its sockets and timers before the flusher goes on."""
+FEW_SESSIONS = 16
+"""Up to so many are flushed at once; for a broadcast to more the loop first looks whether the next one is there."""
 
 get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 """The native thread's id, also when gevent has patched."""
@@ -40,7 +42,17 @@ class LoopFlusher:
     loop's thread, in the hub itself: it must not block. Errors are logged and touch nobody else.
     """
 
-    __slots__ = ("loop", "timers", "_thread", "_dirty", "_handed", "_turn_wanted", "_rest_timer")
+    __slots__ = (
+        "loop",
+        "timers",
+        "_thread",
+        "_dirty",
+        "_flush_wanted",
+        "_has_polled",
+        "_handed",
+        "_turn_wanted",
+        "_poll_timer",
+    )
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
@@ -49,9 +61,13 @@ class LoopFlusher:
         """The deadlines of this hub."""
         self._thread = get_ident()
         self._dirty: deque[Flushable] = deque()
+        self._flush_wanted = False
+        self._has_polled = False
+        """Whether the loop has looked at its sockets since the flush that is due was asked for."""
         self._handed: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._turn_wanted = False
-        self._rest_timer = loop.timer(0.0)
+        self._poll_timer = loop.timer(0.0, priority=loop.MINPRI)
+        """Due at once, and of so low a priority that it comes after what the loop has read from its sockets."""
 
     @staticmethod
     def of(hub: Any = None) -> LoopFlusher:
@@ -70,15 +86,17 @@ class LoopFlusher:
     def request(self, flushable: Flushable) -> None:
         """Have ``flushable.flush()`` called at the end of this turn; ask once, not for each message."""
         self._dirty.append(flushable)
-        # _turn clears the flag before it looks into the queues, so what is appended while it is set will be seen.
-        if not self._turn_wanted:
-            self._want_turn()
+        # _flush clears the flag before it looks into the queue, so what is appended while it is set will be seen.
+        if not self._flush_wanted:
+            self._flush_wanted = True
+            self._soon(self._flush)
 
     def hand_over(self, function: Callable[..., object], *arguments: Any) -> None:
         """Run ``function(*arguments)`` on the loop's thread, soon; for one caller in order, and before flushes."""
         self._handed.append((function, arguments))
         if not self._turn_wanted:
-            self._want_turn()
+            self._turn_wanted = True
+            self._soon(self._turn)
 
     def run_now(self, function: Callable[[], None], *, timeout_ms: float) -> bool:
         """Run *function* on the loop's thread and return when it has run: at once when called there.
@@ -101,12 +119,11 @@ class LoopFlusher:
         """Run *function* on the loop's thread after *delay_ms*; the result has ``cancel()``."""
         return self.timers.call_later(function, delay_ms)
 
-    def _want_turn(self) -> None:
-        self._turn_wanted = True
+    def _soon(self, callback: Callable[[], None]) -> None:
         if get_ident() == self._thread:
-            self.loop.run_callback(self._turn)
+            self.loop.run_callback(callback)
         else:
-            self.loop.run_callback_threadsafe(self._turn)
+            self.loop.run_callback_threadsafe(callback)
 
     def _turn(self) -> None:
         self._turn_wanted = False
@@ -118,7 +135,13 @@ class LoopFlusher:
             except Exception:
                 # The border to whoever handed it over, who is not here to be told.
                 logger.exception("Error in %r, handed over to the loop", function)
+
+    def _flush(self) -> None:
         dirty = self._dirty
+        if len(dirty) > FEW_SESSIONS and not self._has_polled:
+            self._poll_first()
+            return
+        self._has_polled = self._flush_wanted = False
         for _ in range(min(len(dirty), SESSIONS_PER_TURN)):
             flushable = dirty.popleft()
             try:
@@ -126,10 +149,20 @@ class LoopFlusher:
             except Exception:
                 # One session's failure must not keep the others from their bytes.
                 logger.exception("Error while flushing %r", flushable)
-        if dirty and not self._turn_wanted:
-            # A callback would run before the loop looks at its sockets; a timer that is due at once runs after.
-            self._turn_wanted = True
-            self._rest_timer.start(self._turn)
+        if dirty and not self._flush_wanted:
+            self._flush_wanted = True
+            self._poll_first()
+
+    def _poll_first(self) -> None:
+        """Flush after the loop has looked at its sockets and workers have handled what came: it goes out together.
+
+        A callback alone would run before the loop looks at its sockets.
+        """
+        self._has_polled = True
+        self._poll_timer.start(self._after_poll)
+
+    def _after_poll(self) -> None:
+        self.loop.run_callback(self._flush)
 
 
 def _run_and_release(function: Callable[[], None], done: _thread.LockType) -> None:

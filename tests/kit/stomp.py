@@ -15,7 +15,8 @@ from typing import Any, Self
 from kit.channels import HeldExecutor
 from kit.flushing import FakeNonBlockingSession, ManualFlusher
 from kit.scheduling import ManualTaskScheduler
-from wellhead.messaging.stomp.frame import FrameParser, Heartbeat, StompFrame, encode_frame
+from wellhead.messaging.stomp.frame import Heartbeat, StompFrame, encode_frame
+from wellhead.messaging.stomp.frame_parser import FrameParser
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.config.app import WellheadApp
 from wellhead.server.decorators import decorate

@@ -16,7 +16,8 @@ import gevent
 
 from kit.serving import TIMEOUT, RawClient, RunningServer, running_server
 from wellhead.messaging.events import SessionDisconnectEvent
-from wellhead.messaging.stomp.frame import FrameParser, StompFrame, encode_frame
+from wellhead.messaging.stomp.frame import StompFrame, encode_frame
+from wellhead.messaging.stomp.frame_parser import FrameParser
 from wellhead.server.config.app import WellheadApp
 
 

@@ -39,7 +39,7 @@ STATIONS = [
     ("server/subprotocol/endpoint.py", "handle_message"),
     ("server/subprotocol/stomp.py", "handle_message_from_client"),
     ("messaging/stomp/decoder.py", "decode"),
-    ("messaging/stomp/frame.py", "receive_frames"),
+    ("messaging/stomp/frame_parser.py", "receive_frames"),
     ("messaging/stomp/decoder.py", "to_message"),
     ("server/subprotocol/stomp.py", "_handle_frame"),
     # -> channel -> method

@@ -61,8 +61,8 @@ def test_unknown_text_is_no_command(text: str) -> None:
 
 @pytest.mark.spec("MSG-07", "STOMP-01")
 def test_frame_codec_knows_the_same_commands_and_bodies() -> None:
-    assert set(COMMANDS) == frame._COMMANDS
-    assert {text for text, command in COMMANDS.items() if command.body_allowed} == frame._WITH_BODY
+    assert set(COMMANDS) == frame.COMMANDS
+    assert {text for text, command in COMMANDS.items() if command.body_allowed} == frame.WITH_BODY
 
 
 @pytest.mark.spec("MSG-07")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from time import monotonic
 
 import gevent
@@ -10,7 +11,7 @@ import pytest
 from gevent.event import Event
 
 from wellhead.server.flush import Flusher
-from wellhead.server.runtime.flusher import SESSIONS_PER_TURN, LoopFlusher, allocate_lock
+from wellhead.server.runtime.flusher import FEW_SESSIONS, SESSIONS_PER_TURN, LoopFlusher, allocate_lock
 
 TIMEOUT = 10
 
@@ -66,20 +67,29 @@ def test_a_flush_that_fails_is_logged_and_the_others_go_on(
 
 
 @pytest.mark.spec("CDS-01")
-@pytest.mark.parametrize("count", [SESSIONS_PER_TURN - 1, SESSIONS_PER_TURN, SESSIONS_PER_TURN + 1])
-def test_the_loop_gets_its_turn_between_many_sessions(flusher: LoopFlusher, count: int) -> None:
+@pytest.mark.parametrize(
+    "count", [1, FEW_SESSIONS, FEW_SESSIONS + 1, SESSIONS_PER_TURN - 1, SESSIONS_PER_TURN, SESSIONS_PER_TURN + 1]
+)
+def test_the_loop_gets_its_turn_before_a_broadcast_and_between_many_sessions(flusher: LoopFlusher, count: int) -> None:
     log: list[object] = []
     seen: list[int] = []
     done = Event()
     for number in range(count):
         flusher.request(Dirty(number, log))
-    timer = gevent.get_hub().loop.timer(0.0)  # A timer that is due: run when the loop looks at its timers.
-    timer.start(lambda: seen.append(len(log)))
+    timer = gevent.get_hub().loop.timer(0.0)  # Always due: it runs whenever the loop looks at its timers.
+
+    def look() -> None:
+        seen.append(len(log))
+        if len(log) < count:
+            timer.start(look)
+
+    timer.start(look)
     flusher.call_later(lambda: flusher.hand_over(lambda: flusher.request(Dirty("end", [done.set()]))), 1)
     assert done.wait(TIMEOUT)
     timer.close()
     assert log == list(range(count))
-    assert seen == [min(count, SESSIONS_PER_TURN)]
+    assert seen[0] == (count if count <= FEW_SESSIONS else 0)
+    assert max(after - before for before, after in pairwise([0, *seen, count])) <= SESSIONS_PER_TURN
 
 
 @pytest.mark.spec("CDS-01")
