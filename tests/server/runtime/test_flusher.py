@@ -16,6 +16,14 @@ from wellhead.server.runtime.flusher import FEW_SESSIONS, SESSIONS_PER_TURN, Loo
 TIMEOUT = 10
 
 
+class End:
+    def __init__(self, done: Event) -> None:
+        self.done = done
+
+    def flush(self) -> None:
+        self.done.set()
+
+
 class Dirty:
     def __init__(self, name: object, log: list[object], error: Exception | None = None) -> None:
         self.name, self.log, self.error = name, log, error
@@ -84,7 +92,7 @@ def test_the_loop_gets_its_turn_before_a_broadcast_and_between_many_sessions(flu
             timer.start(look)
 
     timer.start(look)
-    flusher.call_later(lambda: flusher.hand_over(lambda: flusher.request(Dirty("end", [done.set()]))), 1)
+    flusher.call_later(lambda: flusher.request(End(done)), 1)
     assert done.wait(TIMEOUT)
     timer.close()
     assert log == list(range(count))
