@@ -117,7 +117,7 @@ class StreamClient(Client):
         if b" 204 " not in answer[:20]:
             raise SystemExit(f"streams: {answer[:200]!r}")
 
-    def after_read(self) -> None:  # noqa: B027 (most kinds of client have nothing to do here)
+    def after_read(self) -> None:
         if self.rest.endswith(LAST_CHUNK):
             self.rest = b""
             self._ask()

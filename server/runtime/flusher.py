@@ -142,8 +142,9 @@ class LoopFlusher:
             self._poll_first()
             return
         self._has_polled = self._flush_wanted = False
+        take = dirty.popleft
         for _ in range(min(len(dirty), SESSIONS_PER_TURN)):
-            flushable = dirty.popleft()
+            flushable = take()
             try:
                 flushable.flush()
             except Exception:

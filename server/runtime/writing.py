@@ -240,6 +240,8 @@ class WritingSession(HandshakenSession):
                 head, tail = message
                 size = len(head) + len(tail)
                 if size < short:
+                    if len(messages) == 1:
+                        return b"".join((TEXT_HEADERS[size], head, tail))
                     pieces += (TEXT_HEADERS[size], head, tail)
                     continue
             pieces.append(self._encode(message_of(message)))
