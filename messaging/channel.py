@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from .message import Message
@@ -25,6 +25,25 @@ class MessageChannel(Protocol):
         """Send; False when an interceptor refused or, where a channel can be full, the time ran out.
 
         Raises MessageDeliveryError (or another MessagingError) when sending failed.
+        """
+        ...
+
+
+class BroadcastMessages(Protocol):
+    """One publish for many recipients: each has a message of its own, made only where somebody can see it."""
+
+    def message_for(self, recipient: Any) -> Message[Any]:
+        """One recipient's message."""
+        ...
+
+
+@runtime_checkable
+class BroadcastHandler(MessageHandler, Protocol):
+    """A subscriber that can take a broadcast as a whole."""
+
+    def handle_broadcast(self, broadcast: Any, recipients: Sequence[Any]) -> None:
+        """As ``handle_message`` of the message for each recipient, in their order. Never raises: one recipient's
+        trouble must not reach the others.
         """
         ...
 

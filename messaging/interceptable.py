@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from .channel import INDEFINITE_TIMEOUT, ChannelInterceptor, MessageChannel
+from .channel import INDEFINITE_TIMEOUT, BroadcastMessages, ChannelInterceptor, MessageChannel
 from .exceptions import MessageDeliveryError, MessagingError
 from .message import Message
 
@@ -131,6 +131,19 @@ class AbstractMessageChannel:
             raise
         except Exception as error:
             raise MessageDeliveryError(f"Failed to send message to {self}", message) from error
+
+    def send_broadcast(
+        self, broadcast: BroadcastMessages, recipients: Sequence[Any], failed: Callable[[Any], object]
+    ) -> None:
+        """Send to each recipient, in their order, its message of *broadcast*, as ``send`` does.
+
+        One recipient does not keep the others from theirs: *failed* is called for it, with the error being handled.
+        """
+        for recipient in recipients:
+            try:
+                self.send(broadcast.message_for(recipient))
+            except Exception:
+                failed(recipient)
 
     def _send_with_completion(self, message: Message[Any], timeout_ms: int, hooks: _Hooks) -> bool:
         passed = hooks.count  # how many interceptors let the message pass

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .channel import (
     INDEFINITE_TIMEOUT,
+    BroadcastMessages,
     CallableMessageHandler,
     ChannelInterceptor,
     ExecutorChannelInterceptor,
@@ -99,6 +100,8 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         own_way = type(self)._send_internal is not ExecutorSubscribableChannel._send_internal
         plain = self._hooks.quiet and self._executor is None and not self._around and not own_way
         self._short = (before, freezes, self._handlers) if plain else None
+        whole = getattr(self._handlers[0], "handle_broadcast", None) if len(self._handlers) == 1 else None
+        self._whole = (before, freezes, whole) if plain and whole is not None else None
 
     def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
         """As every channel. What a broadcast costs for each recipient is spent here and behind, so that most channels
@@ -108,31 +111,80 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         if short is None or message is None:
             return super().send(message, timeout_ms)
         before, freezes, handlers = short
+        if before:
+            passed = self._pass_hooks(before, message)
+            if passed is None:
+                return False
+            message = passed
+        self._deliver(message, freezes, handlers)
+        return True
+
+    def send_broadcast(
+        self, broadcast: BroadcastMessages, recipients: Sequence[Any], failed: Callable[[Any], object]
+    ) -> None:
+        """As every channel. A subscriber that takes broadcasts as a whole gets this one so, and messages are made for
+        interceptors alone; what an interceptor looked into goes its own way.
+        """
+        whole = self._whole
+        if whole is None:
+            super().send_broadcast(broadcast, recipients, failed)
+            return
+        before, freezes, handle_broadcast = whole
+        if not before:
+            handle_broadcast(broadcast, recipients)
+            return
+        message_for = broadcast.message_for
+        unseen: list[Any] = []
+        for recipient in recipients:
+            made = message_for(recipient)
+            try:
+                message = self._pass_hooks(before, made)
+                if message is made and made._headers is None:
+                    unseen.append(recipient)
+                elif message is not None:
+                    handle_broadcast(broadcast, unseen)  # first, for the order within a session
+                    unseen = []
+                    self._deliver(message, freezes, self._handlers)
+            except Exception:
+                failed(recipient)
+        # The same object where it can be: by it the subscriber knows the recipients of the last broadcast again.
+        handle_broadcast(broadcast, recipients if len(unseen) == len(recipients) else unseen)
+
+    def _pass_hooks(self, before: tuple[PreSend, ...], message: Message[Any]) -> Message[Any] | None:
+        """The message that all ``pre_send`` hooks let pass, or None."""
         hook: PreSend | None = None
-        handler: MessageHandler | None = None
         try:
             for hook in before:
                 changed = hook(message, self)
                 if changed is None:
                     self._log_veto(hook, message)
                     self._complete_unsent(message, hook, None)
-                    return False
+                    return None
                 message = changed
-            hook = None
+        except BaseException as error:  # a killed greenlet, too, must be told of
+            self._complete_unsent(message, hook, error)
+            if isinstance(error, MessagingError) or not isinstance(error, Exception):
+                raise
+            raise MessageDeliveryError(f"Failed to send message to {self}", message) from error
+        return message
+
+    def _deliver(self, message: Message[Any], freezes: bool, handlers: tuple[MessageHandler, ...]) -> None:
+        """Freeze and hand to all subscribers, in this thread."""
+        handler: MessageHandler | None = None
+        try:
             if freezes:
                 headers = message._headers
                 if headers.__class__ is MutableMessageHeaders:
                     headers.freeze()
             for handler in handlers:
                 handler.handle_message(message)
-        except BaseException as error:  # a killed greenlet, too, must be told of
-            self._complete_unsent(message, hook, error)
+        except BaseException as error:
+            self._complete_unsent(message, None, error)
             if isinstance(error, MessagingError) or not isinstance(error, Exception):
                 raise
             if handler is not None:
                 raise self._handling_error(message, handler) from error
             raise MessageDeliveryError(f"Failed to send message to {self}", message) from error
-        return True
 
     def _send_internal(self, message: Message[Any], timeout_ms: int) -> bool:
         executor = self._executor

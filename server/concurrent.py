@@ -142,6 +142,14 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
                 self._check_limits()
                 return
 
+    def buffer_text(self, head: bytes, tail: bytes) -> None:
+        """As ``send_text``, for a mailing: what this is part of."""
+        self.send_text(head, tail)
+
+    def write_frames(self, frames: bytes) -> bool:
+        """Whether frames were written as they are, which sessions of an event loop can (see ``gathering``): False."""
+        return False
+
     def _try_flush(self) -> bool:
         """Write what is queued; False when somebody else does."""
         if not self._flush_lock.acquire(blocking=False):

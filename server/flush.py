@@ -41,8 +41,40 @@ class Flushable(Protocol):
         ...
 
 
+class Mailing(Protocol):
+    """What goes to many sessions and is not yet in their buffers. All of it on the loop's thread only."""
+
+    def write(self, most: int) -> bool:
+        """Write to at most so many sessions; whether there are none left. Must not block and must not raise."""
+        ...
+
+    def settle(self) -> None:
+        """Put what is left into the buffers of its sessions."""
+        ...
+
+
 class Flusher(Protocol):
     """Calls dirty sessions once per turn of its loop."""
+
+    mailing: Mailing | None
+    """Written before the dirty sessions are flushed. Whoever sends to a session in another way, in any thread, calls
+    ``settle`` before if there is one: so everything stays in order.
+    """
+
+    @property
+    def on_loop_thread(self) -> bool:
+        """Whether the caller runs on the loop's thread, in whatever greenlet."""
+        ...
+
+    def mail(self, mailing: Mailing) -> None:
+        """Have it written at the end of this turn. On the loop's thread, when there is none."""
+        ...
+
+    def settle(self) -> None:
+        """Have the rest of the mailing put into the buffers of its sessions; returns when that is done. From any
+        thread.
+        """
+        ...
 
     def request(self, flushable: Flushable) -> None:
         """Have ``flushable.flush()`` called at the end of this turn. From any thread; ask once, not per message."""
@@ -84,4 +116,21 @@ class NonBlockingWebSocketSession(WebSocketSession, Protocol):
         then called once, on the loop's thread, when nothing waits any more. Nothing is sent, and True returned, when
         the session is closed. May be called again while something waits.
         """
+        ...
+
+
+@runtime_checkable
+class FrameWritingSession(NonBlockingWebSocketSession, Protocol):
+    """One that writes frames as RFC 6455 has them, and takes text frames that were made once for many sessions."""
+
+    def try_write(self, frames: bytes) -> bool | None:
+        """Write whole, uncompressed text frames if nothing is to go before them. On the loop's thread only.
+
+        True: the kernel took everything. False: some of it waits. None: nothing was done; *frames* have to be handed
+        over as messages.
+        """
+        ...
+
+    def when_drained(self, drained: Callable[[], None]) -> None:
+        """Have *drained* called once, on the loop's thread, when nothing waits any more. Only while something does."""
         ...

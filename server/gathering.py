@@ -46,7 +46,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
     What the session has taken over in a flush counts as being written, and not for the buffer limit.
     """
 
-    __slots__ = ("_asked", "_flusher", "_limit_callback", "_stalled", "_timer", "_waiting_since")
+    __slots__ = ("_asked", "_flusher", "_limit_callback", "_stalled", "_takes_frames", "_timer", "_waiting_since")
 
     delegate: NonBlockingWebSocketSession
 
@@ -70,6 +70,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         self._limit_status = CloseStatus.SESSION_NOT_RELIABLE
         self._callback = None
         self._flusher: Flusher = delegate.flusher
+        self._takes_frames = hasattr(delegate, "try_write")
         self._limit_callback = limit_callback
         self._asked = False
         self._waiting_since: float | None = None
@@ -89,6 +90,8 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         """
         if self._state is not _OPEN:
             return
+        if self._flusher.mailing is not None:
+            self._flusher.settle()
         size = message.payload_length
         self._queue.append(message)
         self._buffer_size += size
@@ -102,6 +105,12 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
 
     def send_text(self, head: bytes, tail: bytes) -> None:
         """As ``send_message`` of a text message, of which there is never an object: the way of broadcasts."""
+        if self._flusher.mailing is not None:
+            self._flusher.settle()
+        self.buffer_text(head, tail)
+
+    def buffer_text(self, head: bytes, tail: bytes) -> None:
+        """As ``send_text``, for a mailing: what this is part of."""
         if self._state is not _OPEN:
             return
         self._queue.append((head, tail))
@@ -138,6 +147,22 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         except Exception as error:  # a message that cannot be encoded: what was written with it is lost
             self._failed(error)
             return
+        self._begin_to_wait()
+
+    def write_frames(self, frames: bytes) -> bool:
+        """Write whole text frames now if nothing is to go before them; False when they have to be sent as messages.
+
+        On the loop's thread: the way of a mailing.
+        """
+        if not self._takes_frames or self._queue or self._waiting_since is not None or self._state is not _OPEN:
+            return False
+        taken = self.delegate.try_write(frames)  # type: ignore[attr-defined]  # of a FrameWritingSession
+        if taken is False:
+            self.delegate.when_drained(self.drained)  # type: ignore[attr-defined]
+            self._begin_to_wait()
+        return taken is not None
+
+    def _begin_to_wait(self) -> None:
         self._asked = True  # nobody needs to ask: drained() flushes
         self._waiting_since = self._flusher.now_ms()
         self._stalled = self.delegate.pending_bytes
@@ -210,6 +235,8 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         """
         if self._state is SendState.CLOSING:
             return
+        if self._flusher.mailing is not None:
+            self._flusher.settle()
         if not self._flusher.run_now(lambda: self._close_now(status), timeout_ms=self.send_time_limit_ms):
             logger.debug("Session %s: the loop is busy, the close waits for it", self.id)
 

@@ -27,6 +27,9 @@ CONTROL_HEADERS = frozenset(
 _OF_THE_BROKER = frozenset(("subscription", "message-id"))
 """Native headers that each recipient gets from the server: a sender's own must not stand before them."""
 
+_new = object.__new__
+"""A call of the class with an ``__init__`` costs half as much again."""
+
 _OF_THE_SOURCE = (ID, TIMESTAMP, SESSION_ID, SUBSCRIPTION_ID, NEXT_MESSAGE_TASK)
 
 
@@ -42,6 +45,14 @@ class Broadcast:
         """Never changed; read by many."""
         self.encoding: Any = None
         """What the protocol handler that sends this made of it; the broker never looks."""
+
+    def message_for(self, subscription: Subscription) -> BroadcastMessage:
+        """One recipient's message."""
+        message = _new(BroadcastMessage)
+        message.broadcast = self
+        message.subscription = subscription
+        message._headers = None  # type: ignore[assignment]  # made by the property when somebody looks
+        return message
 
 
 def _for_recipients(source: MessageHeaders, dropped: frozenset[str]) -> dict[str, Any]:
@@ -64,6 +75,7 @@ class BroadcastMessage(Message[Any]):
     __slots__ = ("broadcast", "subscription")
 
     def __init__(self, broadcast: Broadcast, subscription: Subscription) -> None:
+        """``Broadcast.message_for`` does the same quicker."""
         self.broadcast = broadcast
         self.subscription = subscription
         self._headers = None  # type: ignore[assignment]  # made by the property when somebody looks

@@ -31,8 +31,8 @@ from ..simp.types import SimpMessageType
 from ..stomp.command import StompCommand
 from ..stomp.headers import COMMAND, StompHeaderAccessor
 from .base import AbstractBrokerMessageHandler
-from .broadcast import CONTROL_HEADERS, Broadcast, BroadcastMessage
-from .contract import SubscriptionRefusedError, SubscriptionRegistry
+from .broadcast import CONTROL_HEADERS, Broadcast
+from .contract import Subscription, SubscriptionRefusedError, SubscriptionRegistry
 from .heartbeats import IDLE_CLOCK, BrokerHeartbeats, SessionLife
 from .subscriptions import DefaultSubscriptionRegistry
 
@@ -117,6 +117,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         # With it a client could write itself a destination that the subscribers believe; only resolvers may.
         self._dropped_of_clients = self._dropped | {ORIGINAL_DESTINATION}
         self._sessions: dict[str, _Session] = {}
+        self._has_ordered_sessions = False
         self._now_ms: Callable[[], float] = task_scheduler.now_ms if task_scheduler else _monotonic_ms
         self.heartbeats = BrokerHeartbeats(heartbeat_ms, task_scheduler)
 
@@ -189,25 +190,32 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         if not subscriptions:
             return
         broadcast = Broadcast(message, dropped)
-        sessions = self._sessions
-        now_ms = self._now_ms()
-        usual = self.client_outbound_channel
-        send_to_usual = usual.send
+        sessions, now_ms = self._sessions, self._now_ms()
+        unknown = False
         for subscription in subscriptions:
             session: _Session | None = subscription.owner
             if session is None:
                 session = subscription.owner = sessions.get(subscription.session_id)
                 if session is None:  # subscribed before its CONNECT was processed
+                    unknown = True
                     continue
-            channel = session.channel
-            if channel is None:
-                continue
             session.written_ms = now_ms
-            send = send_to_usual if channel is usual else channel.send
-            try:
-                send(BroadcastMessage(broadcast, subscription))
-            except Exception:  # one recipient must not keep the others from their message
-                logger.exception("Failed to send to session %s", subscription.session_id)
+        if unknown:
+            subscriptions = [each for each in subscriptions if each.owner is not None]
+        if self._has_ordered_sessions:
+            self._send_in_order(broadcast, subscriptions)
+        else:
+            self.client_outbound_channel.send_broadcast(broadcast, subscriptions, _failed)
+
+    def _send_in_order(self, broadcast: Broadcast, subscriptions: Sequence[Subscription]) -> None:
+        """Each message through the channel of its session."""
+        for subscription in subscriptions:
+            channel: MessageChannel | None = subscription.owner.channel
+            if channel is not None:
+                try:
+                    channel.send(broadcast.message_for(subscription))
+                except Exception:
+                    _failed(subscription)
 
     def _connect(self, message: Message[Any]) -> None:
         headers = message.headers
@@ -231,6 +239,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         channel = self.client_outbound_channel
         # Without an executor messages are handled while they are sent, so that they cannot overtake each other.
         if self.preserve_publish_order and getattr(channel, "executor", None) is not None:
+            self._has_ordered_sessions = True
             return OrderedMessageChannelDecorator(channel)
         return channel
 
@@ -320,6 +329,11 @@ def _accessor(message_type: SimpMessageType, session_id: str, user: Any) -> Simp
     accessor.session_id = session_id
     accessor.user = user
     return accessor
+
+
+def _failed(subscription: Subscription) -> None:
+    """One recipient must not keep the others from their message."""
+    logger.exception("Failed to send to session %s", subscription.session_id)
 
 
 def _monotonic_ms() -> float:

@@ -17,13 +17,14 @@ from typing import Any
 from gevent import get_hub  # type: ignore[import-untyped]  # gevent has no type information
 from gevent.monkey import get_original  # type: ignore[import-untyped]  # gevent has no type information
 
-from ..flush import Flushable
+from ..flush import Flushable, Mailing
 from .timers import LoopTimers, ScheduledCall
 
 logger = logging.getLogger(__name__)
 
 SESSIONS_PER_TURN = 256
 """After so many sessions the loop looks at its sockets and timers before the flusher goes on."""
+_SETTLE_TIMEOUT_MS = 10_000
 FEW_SESSIONS = 16
 """Up to so many are flushed at once; for a broadcast to more the loop first looks whether the next one is there."""
 
@@ -44,6 +45,7 @@ class LoopFlusher:
 
     __slots__ = (
         "loop",
+        "mailing",
         "timers",
         "_thread",
         "_dirty",
@@ -59,6 +61,7 @@ class LoopFlusher:
         """gevent's loop."""
         self.timers = LoopTimers(self)
         """The deadlines of this hub."""
+        self.mailing: Mailing | None = None
         self._thread = get_ident()
         self._dirty: deque[Flushable] = deque()
         self._flush_wanted = False
@@ -86,6 +89,23 @@ class LoopFlusher:
     def request(self, flushable: Flushable) -> None:
         """Have ``flushable.flush()`` called at the end of this turn; ask once, not for each message."""
         self._dirty.append(flushable)
+        self._want_flush()
+
+    def mail(self, mailing: Mailing) -> None:
+        """Have it written at the end of this turn. On the loop's thread, when there is none."""
+        self.mailing = mailing
+        self._want_flush()
+
+    def settle(self) -> None:
+        """Have the rest of the mailing put into the buffers of its sessions; returns when that is done."""
+        if get_ident() == self._thread:
+            mailing, self.mailing = self.mailing, None
+            if mailing is not None:
+                mailing.settle()
+        elif not self.run_now(self.settle, timeout_ms=_SETTLE_TIMEOUT_MS):
+            logger.warning("The loop is busy: a message from another thread may come before earlier ones")
+
+    def _want_flush(self) -> None:
         # _flush clears the flag before it looks into the queue, so what is appended while it is set will be seen.
         if not self._flush_wanted:
             self._flush_wanted = True
@@ -138,10 +158,12 @@ class LoopFlusher:
 
     def _flush(self) -> None:
         dirty = self._dirty
-        if len(dirty) > FEW_SESSIONS and not self._has_polled:
+        if not self._has_polled and (self.mailing is not None or len(dirty) > FEW_SESSIONS):
             self._poll_first()
             return
         self._has_polled = self._flush_wanted = False
+        if self.mailing is not None:
+            self._write_mailing(self.mailing)
         take = dirty.popleft
         for _ in range(min(len(dirty), SESSIONS_PER_TURN)):
             flushable = take()
@@ -150,9 +172,18 @@ class LoopFlusher:
             except Exception:
                 # One session's failure must not keep the others from their bytes.
                 logger.exception("Error while flushing %r", flushable)
-        if dirty and not self._flush_wanted:
+        if (dirty or self.mailing is not None) and not self._flush_wanted:
             self._flush_wanted = True
             self._poll_first()
+
+    def _write_mailing(self, mailing: Mailing) -> None:
+        try:
+            is_done = mailing.write(SESSIONS_PER_TURN)
+        except Exception:
+            logger.exception("Error while writing %r", mailing)
+            is_done = True
+        if is_done and self.mailing is mailing:
+            self.mailing = None
 
     def _poll_first(self) -> None:
         """Flush after the loop has looked at its sockets and workers have handled what came: it goes out together.

@@ -1,21 +1,24 @@
-"""Parts of WebSocket frames (RFC 6455 5.2): headers, the events they become, and messages that come in pieces.
+"""Parts of WebSocket frames (RFC 6455 5.2): what they become, and messages that come in pieces.
 
-What the codec's fast path and the rarer way beside it share. Imports the standard library and `websockets` alone.
+What the codec's fast path and the rarer way beside it share. Imports the standard library, `websockets` and `framing`.
 """
 
 from __future__ import annotations
 
 import codecs
-import struct
 from typing import Final, Literal
+
+from ..framing import BINARY as BINARY
+from ..framing import FIN as FIN
+from ..framing import TEXT as TEXT
+from ..framing import frame_header as frame_header
+from ..framing import header as header
 
 try:
     from websockets.speedups import apply_mask as apply_mask
 except ImportError:  # a build of websockets without its C part
     from websockets.utils import apply_mask as apply_mask
 
-TEXT: Final = 0x1
-BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
@@ -28,33 +31,11 @@ Event = DataEvent | ControlEvent | EndEvent
 """(TEXT, payload, fin), (BINARY, payload, fin), (PING, payload), (PONG, payload), (CLOSE, code, reason) or
 (FAILED, code, reason)."""
 
-FIN = 0x80
 RSV1 = 0x40
 CONTINUATION = 0x0
 MAX_CONTROL_BYTES = 125
 CLOSED = -1
-_HEADER_7 = struct.Struct("!BB").pack
-_HEADER_16 = struct.Struct("!BBH").pack
-_HEADER_64 = struct.Struct("!BBQ").pack
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
-
-
-def header(first: int, mask_bit: int, length: int) -> bytes:
-    if length < 126:
-        return _HEADER_7(first, mask_bit | length)
-    if length < 65536:
-        return _HEADER_16(first, mask_bit | 126, length)
-    return _HEADER_64(first, mask_bit | 127, length)
-
-
-def frame_header(opcode: int, length: int) -> bytes:
-    """The header of a whole, unmasked, uncompressed frame, for frames that many sessions share."""
-    return header(FIN | opcode, 0, length)
-
-
-SHORT = 2048
-TEXT_HEADERS = [frame_header(TEXT, length) for length in range(SHORT)]
-"""By the payload's length: the headers of nearly all that a server sends."""
 
 
 class FragmentedMessage:

@@ -18,12 +18,13 @@ from gevent.event import Event  # type: ignore[import-untyped]  # no type inform
 from ..close import CloseStatus, EndReason
 from ..exceptions import SessionLimitExceededError
 from ..flush import Outgoing, message_of
+from ..framing import text_header
 from ..message import BinaryMessage, PingMessage, PongMessage, TextMessage, WebSocketMessage
 from ..transport_options import TransportOptions
 from .codec import WebSocketCodec
 from .facts import HandshakeFacts, HandshakenSession
 from .flusher import LoopFlusher, allocate_lock
-from .frames import BINARY, CONTINUATION, FIN, MAX_CONTROL_BYTES, SHORT, TEXT, TEXT_HEADERS, header
+from .frames import BINARY, CONTINUATION, FIN, MAX_CONTROL_BYTES, TEXT, header
 from .services import Runtime
 from .state import ConnectionState
 
@@ -54,6 +55,7 @@ class WritingSession(HandshakenSession):
         "_drained",
         "_waiters",
         "_fragmenting",
+        "_takes_frames",
     )
 
     def __init__(
@@ -80,6 +82,8 @@ class WritingSession(HandshakenSession):
         """Senders that wait for room."""
         self._fragmenting = False
         """Whether a message sent in parts is under way."""
+        self._takes_frames = codec.is_plain
+        """Whether text frames that somebody else made may be written: nothing is compressed, no part is missing."""
 
     @property
     def is_open(self) -> bool:
@@ -109,11 +113,30 @@ class WritingSession(HandshakenSession):
             self.flush()
         if self._write(self._encode_all(messages)):
             return True
+        self.when_drained(drained)
+        return False
+
+    def try_write(self, frames: bytes) -> bool | None:
+        """Write whole text frames if nothing is to go before them. On the loop's thread only.
+
+        True: the kernel took everything. False: some of it waits; have yourself told with `when_drained`. None: nothing
+        was done, and *frames* have to be handed over as messages.
+        """
+        if self._state is not _OPEN or self._unsent is not None or self._outbox is not None or not self._takes_frames:
+            return None
+        try:  # as _write
+            if (sent := self._socket.send(frames)) == len(frames):
+                return True
+        except OSError as error:
+            sent = self._not_sent(error)
+        return self._keep(frames, sent)
+
+    def when_drained(self, drained: Callable[[], None]) -> None:
+        """Have *drained* called as `try_send` does. Only while something waits."""
         if self._drained is None:
             self._drained = [drained]
         else:
             self._drained.append(drained)
-        return False
 
     def flush(self) -> None:
         """Write what `send_message` has gathered in this turn. On the loop's thread; called by the flusher."""
@@ -232,21 +255,14 @@ class WritingSession(HandshakenSession):
     # The socket.
 
     def _encode_all(self, messages: Sequence[Outgoing]) -> bytes:
-        """The frames of *messages* in one piece, with a short way for what nearly all are: short, whole texts."""
-        short = SHORT if self._codec.is_plain and not self._fragmenting else 0
+        """The frames of *messages* in one piece, with a short way for what nearly all are: whole texts."""
         pieces: list[bytes] = []
         for message in messages:
-            if message.__class__ is tuple:
+            if message.__class__ is tuple and self._takes_frames:
                 head, tail = message
-                size = len(head) + len(tail)
-                if size < short:
-                    if len(messages) == 1:
-                        return b"".join((TEXT_HEADERS[size], head, tail))
-                    pieces += (TEXT_HEADERS[size], head, tail)
-                    continue
-            pieces.append(self._encode(message_of(message)))
-            if self._fragmenting:
-                short = 0
+                pieces += (text_header(len(head) + len(tail)), head, tail)
+            else:
+                pieces.append(self._encode(message_of(message)))
         return b"".join(pieces)
 
     def _encode(self, message: WebSocketMessage[Any]) -> bytes:
@@ -266,6 +282,7 @@ class WritingSession(HandshakenSession):
         """A fragment (RFC 6455 5.4), never compressed; text may be cut within a character."""
         first = CONTINUATION if self._fragmenting else opcode
         self._fragmenting = not message.is_last
+        self._takes_frames = self._codec.is_plain and message.is_last
         payload = message.as_bytes()
         return header(first | FIN if message.is_last else first, 0, len(payload)) + payload
 
@@ -277,13 +294,22 @@ class WritingSession(HandshakenSession):
             self._unsent_bytes += len(data)
             return False
         try:
-            sent = self._socket.send(data)
-        except BlockingIOError:
-            sent = 0
+            if (sent := self._socket.send(data)) == len(data):
+                return True
         except OSError as error:
-            self._broken(error)
-            return True
-        if sent == len(data):
+            sent = self._not_sent(error)
+        return self._keep(data, sent)
+
+    def _not_sent(self, error: OSError) -> int:
+        """How many bytes need not be kept: none, or all (-1) if the socket is of no more use."""
+        if isinstance(error, BlockingIOError):
+            return 0
+        self._broken(error)
+        return -1
+
+    def _keep(self, data: bytes, sent: int) -> bool:
+        """Let what was not sent wait for the peer. Whether nothing waits afterwards."""
+        if sent < 0:
             return True
         self._unsent = [memoryview(data)[sent:]]
         self._unsent_bytes = len(data) - sent

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ...messaging.broker.broadcast import Broadcast
+from ...messaging.broker.contract import Subscription
 from ...messaging.channel import MessageChannel
 from ...messaging.message import Message
 from ..close import CloseStatus
@@ -36,3 +38,31 @@ class SubProtocolHandler(Protocol):
     def after_session_started(self, session: WebSocketSession, channel: MessageChannel) -> None: ...
 
     def after_session_ended(self, session: WebSocketSession, status: CloseStatus, channel: MessageChannel) -> None: ...
+
+
+class SharedText(Protocol):
+    """A broadcast as a sub-protocol writes it: a text for each recipient, that ends with what all of them share."""
+
+    @property
+    def head(self) -> bytes:
+        """What ``Subscription.head`` is when its ``before_tail`` can be used again."""
+        ...
+
+    @property
+    def tail(self) -> bytes: ...
+
+    def before_tail(self, subscription: Subscription) -> bytes:
+        """What comes before the tail in one recipient's text."""
+        ...
+
+
+class SharingProtocolHandler(SubProtocolHandler, Protocol):
+    """One whose messages of a broadcast differ only in what stands before a common tail."""
+
+    def share(self, broadcast: Broadcast) -> SharedText | None:
+        """None: each recipient's message has to be handled by itself. Called for each publish."""
+        ...
+
+    def send_failed(self, session: WebSocketSession, error: Exception) -> None:
+        """A text of a broadcast could not be sent."""
+        ...

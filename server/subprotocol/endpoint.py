@@ -5,10 +5,10 @@ SWS-06).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...messaging.broker.broadcast import BroadcastMessage
+from ...messaging.broker.broadcast import Broadcast, BroadcastMessage
 from ...messaging.broker.contract import Subscription
 from ...messaging.channel import MessageChannel, SubscribableChannel
 from ...messaging.executor import ScheduledTask, TaskScheduler
@@ -22,10 +22,13 @@ from ..concurrent import (
 )
 from ..decorators import WebSocketSessionDecorator
 from ..exceptions import SessionLimitExceededError
+from ..flush import Flusher
 from ..gathering import concurrent_session
 from ..message import WebSocketMessage
 from ..session import WebSocketSession
-from .contract import SubProtocolHandler
+from .contract import SharedText, SubProtocolHandler
+from .holder import SessionHolder
+from .mailing import MANY, BroadcastMailing
 from .stats import SessionStats
 
 logger = logging.getLogger(__name__)
@@ -33,39 +36,16 @@ logger = logging.getLogger(__name__)
 TIME_TO_FIRST_MESSAGE_MS = 60_000
 
 
-class _Holder:
-    """A session, wrapped for sending, with its protocol handler."""
-
-    __slots__ = ("deliver", "endpoint", "handler", "heard", "kind", "opened_ms", "receive", "session")
-
-    def __init__(
-        self,
-        endpoint: SubProtocolWebSocketHandler,
-        session: ConcurrentWebSocketSessionDecorator,
-        handler: SubProtocolHandler,
-        kind: str,
-        opened_ms: float,
-    ) -> None:
-        self.endpoint: SubProtocolWebSocketHandler | None = endpoint
-        """Whose session this is; None once it has ended."""
-        self.session = session
-        self.handler = handler
-        self.receive = handler.handle_message_from_client
-        self.deliver = handler.handle_message_to_client
-        self.kind = kind
-        self.opened_ms = opened_ms
-        self.heard = False
-
-
 class _OutboundSubscriber:
     """What subscribes to the outbound channel: a handler of messages and one of WebSocket messages cannot be the
     same object.
     """
 
-    __slots__ = ("handle_message",)
+    __slots__ = ("handle_broadcast", "handle_message")
 
     def __init__(self, endpoint: SubProtocolWebSocketHandler) -> None:
         self.handle_message = endpoint.handle_outbound
+        self.handle_broadcast = endpoint.handle_broadcast
 
     def __repr__(self) -> str:
         return "SubProtocolWebSocketHandler"
@@ -103,8 +83,12 @@ class SubProtocolWebSocketHandler:
         self._by_protocol: dict[str, SubProtocolHandler] = {}
         self._handlers: list[SubProtocolHandler] = []
         self._default: SubProtocolHandler | None = None
-        self._sessions: dict[str, _Holder] = {}
-        self._unheard: dict[str, _Holder] = {}
+        self._share: Callable[[Broadcast], SharedText | None] | None = None
+        """Of the one handler, if there is but one and it can."""
+        self._flusher: Flusher | None = None
+        """That of all sessions; None when there is no session yet, or not all have the same."""
+        self._sessions: dict[str, SessionHolder] = {}
+        self._unheard: dict[str, SessionHolder] = {}
         self._check: ScheduledTask | None = None
         self._running = False
         self._subscriber = _OutboundSubscriber(self)
@@ -114,6 +98,7 @@ class SubProtocolWebSocketHandler:
     def set_protocol_handlers(self, handlers: Sequence[SubProtocolHandler]) -> None:
         self._by_protocol.clear()
         self._handlers.clear()
+        self._share = None
         for handler in handlers:
             self.add_protocol_handler(handler)
 
@@ -131,6 +116,7 @@ class SubProtocolWebSocketHandler:
         self._by_protocol.update(dict.fromkeys(names, handler))
         if handler not in self._handlers:
             self._handlers.append(handler)
+            self._choose_share()
 
     @property
     def default_protocol_handler(self) -> SubProtocolHandler | None:
@@ -140,8 +126,16 @@ class SubProtocolWebSocketHandler:
     @default_protocol_handler.setter
     def default_protocol_handler(self, handler: SubProtocolHandler | None) -> None:
         self._default = handler
+        self._choose_share()
         if handler is not None and not self._by_protocol:
             self.add_protocol_handler(handler)
+
+    def _choose_share(self) -> None:
+        """Broadcasts are shared when there is but one handler."""
+        handlers = [*self._handlers]
+        if self._default is not None and self._default not in handlers:
+            handlers.append(self._default)
+        self._share = getattr(handlers[0], "share", None) if len(handlers) == 1 else None
 
     @property
     def sub_protocols(self) -> list[str]:
@@ -221,9 +215,12 @@ class SubProtocolWebSocketHandler:
             overflow_strategy=self.overflow_strategy,
             limit_callback=self._limit_exceeded,
         )
+        flusher = getattr(session, "flusher", None)
+        if flusher is not self._flusher:
+            self._flusher = flusher if not self._sessions else None
         kind = getattr(WebSocketSessionDecorator.unwrap(session), "transport_kind", "web_socket")
         opened_ms = self.task_scheduler.now_ms() if self.task_scheduler else 0
-        holder = _Holder(self, concurrent, handler, kind, opened_ms)
+        holder = SessionHolder(self, concurrent, handler, kind, opened_ms)
         self._sessions[session.id] = self._unheard[session.id] = holder
         self.stats.opened(kind)
         handler.after_session_started(concurrent, self.client_inbound_channel)
@@ -236,7 +233,7 @@ class SubProtocolWebSocketHandler:
         if not holder.heard:
             holder.heard = True
             self._unheard.pop(session.id, None)
-        holder.receive(holder.session, message, self.client_inbound_channel)
+        holder.handler.handle_message_from_client(holder.session, message, self.client_inbound_channel)
 
     def handle_transport_error(self, session: WebSocketSession, error: BaseException) -> None:
         self.stats.transport_error += 1
@@ -258,28 +255,62 @@ class SubProtocolWebSocketHandler:
     def handle_outbound(self, message: Message[Any]) -> None:
         """Give a message of the outbound channel to its session."""
         if message.__class__ is BroadcastMessage:
-            holder: _Holder | None = message.subscription.target
-            if holder is None or holder.endpoint is not self:
-                holder = self._target_of(message.subscription)
+            holder = self.target_of(message.subscription)
         else:
             holder = self._holder_for(message)
         if holder is None:
             return
         try:
-            holder.deliver(holder.session, message)
+            holder.handler.handle_message_to_client(holder.session, message)
         except SessionLimitExceededError as error:
             self._limit_exceeded(holder.session, error)
         except Exception:  # one client's trouble must not reach the sender
             logger.debug("Failed to send to session %s", holder.session.id, exc_info=True)
 
-    def _target_of(self, subscription: Subscription) -> _Holder | None:
+    def handle_broadcast(self, broadcast: Broadcast, subscriptions: Sequence[Subscription]) -> None:
+        """As ``handle_outbound`` of each recipient's message, of which there is no object where its protocol shares
+        the bytes: what nobody looks at is never made.
+        """
+        shared = self._share(broadcast) if self._share is not None else None
+        if shared is None:
+            for subscription in subscriptions:
+                self.handle_outbound(broadcast.message_for(subscription))
+            return
+        flusher = self._flusher
+        if flusher is not None and len(subscriptions) >= MANY and flusher.on_loop_thread:
+            mailing = flusher.mailing
+            if not isinstance(mailing, BroadcastMailing) or not mailing.add(self, subscriptions, shared):
+                flusher.settle()
+                flusher.mail(BroadcastMailing(self, subscriptions, shared))
+            return
+        for subscription in subscriptions:
+            holder = self.target_of(subscription)
+            if holder is not None:
+                try:
+                    holder.session.send_text(shared.before_tail(subscription), shared.tail)
+                except Exception as error:
+                    self.failed_to_send(holder, error)
+
+    def target_of(self, subscription: Subscription) -> SessionHolder | None:
         """Looked up once for each subscription, without making the headers of a broadcast only to read one of them."""
-        holder = subscription.target = self._sessions.get(subscription.session_id)
-        if holder is None:
-            logger.debug("No session %s for outbound message", subscription.session_id)
+        holder: SessionHolder | None = subscription.target
+        if holder is None or holder.endpoint is not self:
+            holder = subscription.target = self._sessions.get(subscription.session_id)
+            if holder is None:
+                logger.debug("No session %s for outbound message", subscription.session_id)
         return holder
 
-    def _holder_for(self, message: Message[Any]) -> _Holder | None:
+    def failed_to_send(self, holder: SessionHolder, error: Exception) -> None:
+        """One client's trouble must not reach the sender, nor the other recipients."""
+        try:
+            if isinstance(error, SessionLimitExceededError):
+                self._limit_exceeded(holder.session, error)
+            else:
+                holder.handler.send_failed(holder.session, error)  # type: ignore[attr-defined]  # a sharing one
+        except Exception:
+            logger.exception("Failed to end session %s", holder.session.id)
+
+    def _holder_for(self, message: Message[Any]) -> SessionHolder | None:
         session_id = self._session_id(message)
         if session_id is None:
             logger.error("Could not find session id in %s", message)

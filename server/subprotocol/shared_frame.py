@@ -5,15 +5,22 @@ Beside ``stomp_outbound``: the work that is done once for all of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from ...messaging.broker.broadcast import Broadcast
 from ...messaging.broker.contract import Subscription
+from ...messaging.headers import CONTENT_TYPE
 from ...messaging.message import Message
-from ...messaging.mime import APPLICATION_OCTET_STREAM, MimeType
-from ...messaging.simp.accessor import ORIGINAL_DESTINATION, SimpMessageHeaderAccessor
-from ...messaging.stomp.encoder import StompEncoder
-from ...messaging.stomp.frame import encode_header
-from ...messaging.stomp.headers import StompHeaderAccessor
-from ..message import BinaryMessage, TextMessage
+from ...messaging.mime import APPLICATION_OCTET_STREAM, MimeType, parse_mime_type
+from ...messaging.native_headers import NATIVE_HEADERS
+from ...messaging.simp.accessor import DESTINATION, ORIGINAL_DESTINATION
+from ...messaging.stomp.command import StompCommand
+from ...messaging.stomp.frame import encode_frame, encode_header
+from ...messaging.stomp.headers import COMMAND, StompHeaderAccessor, next_message_number
+
+_SENT_ON = (None, StompCommand.SEND, StompCommand.MESSAGE)
+"""Commands of what can become a MESSAGE."""
 
 _heads: dict[bytes, bytes] = {}
 """Heads of late, so that equal ones are the same object. Most destinations only ever have one."""
@@ -29,34 +36,51 @@ class SharedFrame:
     the session has several) it is theirs alone.
     """
 
-    __slots__ = ("head", "kind", "tail")
+    __slots__ = ("head", "is_text", "tail")
 
     def __init__(self, broadcast: Broadcast) -> None:
-        accessor = StompHeaderAccessor(
-            Message(broadcast.payload, SimpMessageHeaderAccessor(broadcast.headers).message_headers)
-        )
-        accessor.update_stomp_command_as_server_message()
+        """Raises RuntimeError for a broadcast that is the frame of another command than SEND or MESSAGE."""
+        headers, payload = broadcast.headers, broadcast.payload
+        command: StompCommand | None = headers.get(COMMAND)
+        if command not in _SENT_ON:
+            raise RuntimeError(f"Unexpected STOMP command {command.value}")
+        destination, content_type = headers.get(DESTINATION), headers.get(CONTENT_TYPE)
+        native = headers.get(NATIVE_HEADERS)
+        self.head = _head_with(native, destination, content_type) if native else _head(destination, content_type)
         # Differs from Spring: one number for each publish, not one for each recipient.
-        number = (accessor.message_id or "").rpartition("-")[2]
-        restore_destination(accessor)
-        for own in ("subscription", "message-id"):
-            accessor.remove_native_header(own)
-        frame = StompEncoder().encode_parts(accessor._map, broadcast.payload)
-        cut = frame.index(b"\ncontent-length:") + 1
-        if len(_heads) >= _MAX_HEADS:
-            _heads.clear()
-        self.head = _heads.setdefault(frame[:cut], frame[:cut])
-        self.tail = number.encode() + b"\n" + frame[cut:]
-        self.kind = BinaryMessage if is_binary(broadcast.payload, accessor.content_type) else TextMessage
+        self.tail = b"%d\ncontent-length:%d\n\n%b\0" % (next_message_number(), len(payload), payload)
+        self.is_text = not is_binary(payload, content_type)
 
     def before_tail(self, subscription: Subscription) -> bytes:
-        """What comes before the tail in one recipient's frame. It is kept with the subscription, together with its
-        head.
-        """
-        kept: tuple[bytes, bytes] | None = subscription.encoding
-        if kept is None or kept[0] is not self.head:
-            kept = subscription.encoding = self.head, self.head + _own_headers(subscription)
-        return kept[1]
+        """What comes before the tail in one recipient's frame. It is kept with the subscription."""
+        if subscription.head is not self.head:
+            subscription.before_tail = self.head + _own_headers(subscription)
+            subscription.head = self.head
+        return subscription.before_tail
+
+
+def _head_with(native: Mapping[str, list[str]], destination: str | None, content_type: MimeType | str | None) -> bytes:
+    """The frame up to the recipient's own headers."""
+    headers = dict(native)
+    if destination is not None:
+        headers["destination"] = [destination]
+    if content_type is not None:
+        headers["content-type"] = [str(content_type)]
+    original = headers.pop(ORIGINAL_DESTINATION, None)
+    if original:
+        headers["destination"] = original[:1]
+    frame = encode_frame("MESSAGE", [(name, value) for name, values in headers.items() for value in values])
+    end = frame.rfind(b"content-length:")  # the last one is not the sender's
+    head = frame[:end] if end >= 0 else frame[:-2]
+    if len(_heads) >= _MAX_HEADS:
+        _heads.clear()
+    return _heads.setdefault(head, head)
+
+
+@lru_cache(maxsize=_MAX_HEADS)
+def _head(destination: str | None, content_type: MimeType | str | None) -> bytes:
+    """The same for what the application itself publishes."""
+    return _head_with({}, destination, content_type)
 
 
 def _own_headers(subscription: Subscription) -> bytes:
@@ -83,11 +107,11 @@ def restore_destination(accessor: StompHeaderAccessor) -> None:
         accessor.destination = original[0]
 
 
-def is_binary(payload: bytes, content_type: MimeType | None) -> bool:
+def is_binary(payload: bytes, content_type: MimeType | str | None) -> bool:
     """Whether a frame with this payload goes as a binary WebSocket message, where the transport has one."""
     if not payload:
         return False
-    if content_type is not None and APPLICATION_OCTET_STREAM.is_compatible_with(content_type):
+    if content_type is not None and _is_octet_stream(content_type):
         return True
     if payload.isascii():
         return False
@@ -97,3 +121,9 @@ def is_binary(payload: bytes, content_type: MimeType | None) -> bool:
         # Differs from Spring: in a text frame these bytes would make every recipient's browser fail the connection.
         return True
     return False
+
+
+@lru_cache(maxsize=64)
+def _is_octet_stream(content_type: MimeType | str) -> bool:
+    mime_type = parse_mime_type(content_type) if isinstance(content_type, str) else content_type
+    return APPLICATION_OCTET_STREAM.is_compatible_with(mime_type)

@@ -78,6 +78,7 @@ class StompSubProtocolHandler:
         self._sessions: dict[str, StompSession] = {}
         self._out = StompOutbound(self._sessions, self.stats, events, error_handler)
         self.handle_message_to_client = self._out.handle_message_to_client
+        self.share, self.send_failed = self._out.share, self._out.send_failed
         self._interceptors: Iterable[ChannelInterceptor] | None = None
         """Those of the inbound channel when it was last looked at."""
         self._freeze = True

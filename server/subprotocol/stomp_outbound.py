@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...messaging.broker.broadcast import BroadcastMessage
+from ...messaging.broker.broadcast import Broadcast, BroadcastMessage
 from ...messaging.events import ApplicationEvents, SessionConnectedEvent
 from ...messaging.message import Message
 from ...messaging.native_headers import first_native_header
@@ -61,31 +61,35 @@ class StompOutbound:
         if message.__class__ is not BroadcastMessage or not (message._headers is None or message.is_untouched):
             self._send_other(session, message)
             return
-        # What nobody touched: the shared bytes with the recipient's two headers between them.
-        shared: SharedFrame | None = message.broadcast.encoding
+        broadcast, subscription = message.broadcast, message.subscription
+        shared = self._shared_frame(broadcast)
         if shared is None:
-            shared = self._share(message)
-            if shared is None:
-                return
-        subscription = message.subscription
-        kept = subscription.encoding
-        own = kept[1] if kept is not None and kept[0] is shared.head else shared.before_tail(subscription)
+            return
         try:
-            if shared.kind is TextMessage or _is_sockjs(session):
-                session.send_text(own, shared.tail)
+            before = shared.before_tail(subscription)
+            if shared.is_text or _is_sockjs(session):
+                session.send_text(before, shared.tail)
             else:
-                session.send_message(BinaryMessage(own + shared.tail))
+                session.send_message(BinaryMessage(before + shared.tail))
         except SessionLimitExceededError:
             raise
         except Exception as error:
-            self._send_failed(session, error)
+            self.send_failed(session, error)
 
-    def _share(self, message: BroadcastMessage) -> SharedFrame | None:
-        broadcast = message.broadcast
-        if not isinstance(broadcast.payload, bytes):
-            logger.error("Expected byte[] payload. Ignoring %s.", type(broadcast.payload).__name__)
-            return None
-        shared = broadcast.encoding = SharedFrame(broadcast)
+    def share(self, broadcast: Broadcast) -> SharedFrame | None:
+        """The bytes of the frames that recipients get of a broadcast whose messages nobody touched. None: not all of
+        them are texts, or there is nothing to send.
+        """
+        shared = self._shared_frame(broadcast)
+        return shared if shared is not None and shared.is_text else None
+
+    def _shared_frame(self, broadcast: Broadcast) -> SharedFrame | None:
+        shared: SharedFrame | None = broadcast.encoding
+        if shared is None:
+            if not isinstance(broadcast.payload, bytes):
+                logger.error("Expected byte[] payload. Ignoring %s.", type(broadcast.payload).__name__)
+                return None
+            shared = broadcast.encoding = SharedFrame(broadcast)
         return shared
 
     # -- everything else
@@ -217,7 +221,7 @@ class StompOutbound:
         except SessionLimitExceededError:
             raise
         except Exception as error:
-            self._send_failed(session, error)
+            self.send_failed(session, error)
 
     def send_error(self, session: WebSocketSession, message: Message[bytes], because: EndReason) -> None:
         """Send an ERROR frame and close with 1002: every ERROR ends its session."""
@@ -229,7 +233,8 @@ class StompOutbound:
         finally:
             session.close(CloseStatus.PROTOCOL_ERROR.with_cause(because))
 
-    def _send_failed(self, session: WebSocketSession, error: Exception) -> None:
+    def send_failed(self, session: WebSocketSession, error: Exception) -> None:
+        """Close with 1002, without a word in the frame: whoever it was for is gone."""
         logger.debug("Failed to send to session %s", session.id, exc_info=error)
         session.close(CloseStatus.PROTOCOL_ERROR.with_cause(EndReason.TRANSPORT_ERROR))
 

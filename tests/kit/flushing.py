@@ -9,7 +9,7 @@ from typing import Any
 
 from kit.scheduling import ManualTask, ManualTaskScheduler
 from kit.sessions import FakeWebSocketSession
-from wellhead.server.flush import Flushable, Outgoing, message_of
+from wellhead.server.flush import Flushable, Mailing, Outgoing, message_of
 from wellhead.server.message import WebSocketMessage
 
 
@@ -19,9 +19,25 @@ class ManualFlusher:
     def __init__(self) -> None:
         self.timers = ManualTaskScheduler()
         self.requests = 0
+        self.mailing: Mailing | None = None
         self._thread = threading.get_ident()
         self._dirty: deque[Flushable] = deque()
         self._handed: deque[tuple[Callable[[], None], threading.Event]] = deque()
+
+    @property
+    def on_loop_thread(self) -> bool:
+        return threading.get_ident() == self._thread
+
+    def mail(self, mailing: Mailing) -> None:
+        self.mailing = mailing
+
+    def settle(self) -> None:
+        if not self.on_loop_thread:
+            self.run_now(self.settle, timeout_ms=10_000)
+            return
+        mailing, self.mailing = self.mailing, None
+        if mailing is not None:
+            mailing.settle()
 
     def request(self, flushable: Flushable) -> None:
         self.requests += 1
@@ -49,8 +65,15 @@ class ManualFlusher:
             function, done = self._handed.popleft()
             function()
             done.set()
+        self.write_mailing()
         for _ in range(len(self._dirty)):
             self._dirty.popleft().flush()
+
+    def write_mailing(self, most: int = 256) -> None:
+        """Write to so many recipients at most."""
+        mailing = self.mailing
+        if mailing is not None and mailing.write(most) and self.mailing is mailing:
+            self.mailing = None
 
     def turn_until_ended(self, *threads: threading.Thread) -> None:
         """Turn for as long as one of the threads runs."""

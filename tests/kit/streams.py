@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from kit.flushing import ManualFlusher
 from kit.handshakes import make_environ
 from kit.scheduling import ManualTaskScheduler
 from wellhead.server.handshake.request import HandshakeRequest, HandshakeResponse
@@ -66,27 +66,17 @@ class FakeStream:
         self.listener.stream_closed(error or ConnectionResetError("connection reset by peer"))
 
 
-class ManualLoop:
-    """Implements Flusher; a turn comes when it is asked for."""
+class ManualLoop(ManualFlusher):
+    """A flusher with the test's own scheduler, whose turn goes on until nothing is left."""
 
     def __init__(self, scheduler: ManualTaskScheduler) -> None:
-        self._scheduler = scheduler
-        self._dirty: deque[Any] = deque()
-        self.now_ms = scheduler.now_ms
-
-    def request(self, flushable: Any) -> None:
-        self._dirty.append(flushable)
-
-    def run_now(self, function: Callable[[], None], *, timeout_ms: float) -> bool:
-        function()
-        return True
-
-    def call_later(self, function: Callable[[], object], delay_ms: float) -> Any:
-        return self._scheduler.schedule(function, delay_ms)
+        super().__init__()
+        self.timers = scheduler
 
     def turn(self) -> None:
+        super().turn()
         while self._dirty:
-            self._dirty.popleft().flush()
+            super().turn()
 
 
 class FakeHost:

@@ -55,9 +55,9 @@ STATIONS = [
     ("messaging/broker/simple.py", "_publish"),
     ("messaging/broker/subscriptions.py", "matching_subscriptions"),
     # -> channel -> frames -> bytes
-    ("messaging/subscribable.py", "send"),
-    ("server/subprotocol/endpoint.py", "handle_outbound"),
-    ("server/subprotocol/stomp_outbound.py", "handle_message_to_client"),
+    ("messaging/subscribable.py", "send_broadcast"),
+    ("server/subprotocol/endpoint.py", "handle_broadcast"),
+    ("server/subprotocol/stomp_outbound.py", "share"),
     ("server/subprotocol/shared_frame.py", "before_tail"),
     ("server/gathering.py", "send_text"),
     ("server/gathering.py", "flush"),
