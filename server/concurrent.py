@@ -17,6 +17,7 @@ from typing import Any
 from .close import CloseStatus, EndReason
 from .decorators import WebSocketSessionDecorator
 from .exceptions import SessionLimitExceededError
+from .framing import TextFraming
 from .message import WebSocketMessage
 from .session import WebSocketSession
 
@@ -146,8 +147,11 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
         """As ``send_text``, for a mailing: what this is part of."""
         self.send_text(head, tail)
 
-    def write_frames(self, frames: bytes) -> bool:
-        """Whether frames were written as they are, which sessions of an event loop can (see ``gathering``): False."""
+    text_framing: TextFraming | None = None
+    """How texts may be written that were made once for many sessions; None: they cannot (``gathering`` can)."""
+
+    def write_joined(self, texts: bytes) -> bool:
+        """Write texts in this session's framing; False when they have to be sent as messages."""
         return False
 
     def _try_flush(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from .framing import TextFraming
 from .message import TextMessage, WebSocketMessage
 from .session import WebSocketSession
 
@@ -120,14 +121,19 @@ class NonBlockingWebSocketSession(WebSocketSession, Protocol):
 
 
 @runtime_checkable
-class FrameWritingSession(NonBlockingWebSocketSession, Protocol):
-    """One that writes frames as RFC 6455 has them, and takes text frames that were made once for many sessions."""
+class JoinedWritingSession(NonBlockingWebSocketSession, Protocol):
+    """One that takes texts as they are written, when they were made once for many sessions."""
 
-    def try_write(self, frames: bytes) -> bool | None:
-        """Write whole, uncompressed text frames if nothing is to go before them. On the loop's thread only.
+    @property
+    def text_framing(self) -> TextFraming | None:
+        """How; the same for the whole life of the session. None: texts have to be handed over as messages."""
+        ...
 
-        True: the kernel took everything. False: some of it waits. None: nothing was done; *frames* have to be handed
-        over as messages.
+    def try_write(self, texts: bytes) -> bool | None:
+        """Write whole texts if nothing is to go before them. On the loop's thread only.
+
+        True: the kernel took everything. False: some of it waits. None: nothing was done; they have to be handed over
+        as messages.
         """
         ...
 

@@ -1,9 +1,14 @@
-"""Headers of WebSocket frames (RFC 6455 5.2): for the codec, and for whoever makes frames that many sessions get."""
+"""How text messages are written, where that can be made once for many sessions; headers of WebSocket frames.
+
+Beside the codecs, pure. A text that many sessions get consists of a part of the recipient's own and of a tail that all
+share. All that a session gets in one write then is one ``join``.
+"""
 
 from __future__ import annotations
 
 import struct
-from typing import Final
+from collections.abc import Hashable
+from typing import Final, Protocol
 
 TEXT: Final = 0x1
 BINARY: Final = 0x2
@@ -35,3 +40,32 @@ _TEXT_HEADERS = [frame_header(TEXT, length) for length in range(_SHORT)]
 def text_header(length: int) -> bytes:
     """The header of a server's whole text frame with a payload of *length* bytes: kept for nearly all lengths."""
     return _TEXT_HEADERS[length] if length < _SHORT else frame_header(TEXT, length)
+
+
+class TextFraming(Hashable, Protocol):
+    """How sessions of one kind write texts. ``own(before).join(pieces(...))`` is all that one of them gets."""
+
+    def own(self, before: bytes) -> bytes:
+        """What comes before a tail, which is a whole piece of UTF-8, as it is written."""
+        ...
+
+    def pieces(self, own_size: int, tails: list[bytes]) -> list[bytes]:
+        """For one message for each tail, in order; *own_size* is the length of what ``own`` returned."""
+        ...
+
+
+class WebSocketTextFraming:
+    """Implements ``TextFraming``: whole frames of a server (RFC 6455 5.2), not compressed."""
+
+    def own(self, before: bytes) -> bytes:
+        return before
+
+    def pieces(self, own_size: int, tails: list[bytes]) -> list[bytes]:
+        pieces = [b""]
+        for tail in tails:
+            pieces[-1] += text_header(own_size + len(tail))
+            pieces.append(tail)
+        return pieces
+
+
+WEB_SOCKET_TEXTS = WebSocketTextFraming()

@@ -21,6 +21,7 @@ from .concurrent import (
     SEND_BUFFER_SIZE_LIMIT,
     SEND_TIME_LIMIT_MS,
     ConcurrentWebSocketSessionDecorator,
+    MessageCallback,
     OverflowStrategy,
     SendState,
 )
@@ -46,7 +47,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
     What the session has taken over in a flush counts as being written, and not for the buffer limit.
     """
 
-    __slots__ = ("_asked", "_flusher", "_limit_callback", "_stalled", "_takes_frames", "_timer", "_waiting_since")
+    __slots__ = ("_asked", "_flusher", "_limit_callback", "_stalled", "_timer", "_waiting_since", "text_framing")
 
     delegate: NonBlockingWebSocketSession
 
@@ -70,12 +71,22 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         self._limit_status = CloseStatus.SESSION_NOT_RELIABLE
         self._callback = None
         self._flusher: Flusher = delegate.flusher
-        self._takes_frames = hasattr(delegate, "try_write")
+        self.text_framing = getattr(delegate, "text_framing", None)
         self._limit_callback = limit_callback
         self._asked = False
         self._waiting_since: float | None = None
         self._stalled = 0
         self._timer: Any = None
+
+    @property
+    def message_callback(self) -> MessageCallback | None:
+        """Called with each message after it was queued and before anything is written (CDS-04)."""
+        return self._callback
+
+    @message_callback.setter
+    def message_callback(self, callback: MessageCallback | None) -> None:
+        self._callback = callback
+        self.text_framing = None  # the callback wants to see messages
 
     @property
     def time_since_send_started_ms(self) -> float:
@@ -149,14 +160,15 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
             return
         self._begin_to_wait()
 
-    def write_frames(self, frames: bytes) -> bool:
-        """Write whole text frames now if nothing is to go before them; False when they have to be sent as messages.
+    def write_joined(self, texts: bytes) -> bool:
+        """Write texts in this session's framing now, if nothing is to go before them; False when they have to be sent
+        as messages.
 
         On the loop's thread: the way of a mailing.
         """
-        if not self._takes_frames or self._queue or self._waiting_since is not None or self._state is not _OPEN:
+        if self._queue or self._waiting_since is not None or self._state is not _OPEN:
             return False
-        taken = self.delegate.try_write(frames)  # type: ignore[attr-defined]  # of a FrameWritingSession
+        taken = self.delegate.try_write(texts)  # type: ignore[attr-defined]  # of a JoinedWritingSession
         if taken is False:
             self.delegate.when_drained(self.drained)  # type: ignore[attr-defined]
             self._begin_to_wait()

@@ -18,7 +18,7 @@ from gevent.event import Event  # type: ignore[import-untyped]  # no type inform
 from ..close import CloseStatus, EndReason
 from ..exceptions import SessionLimitExceededError
 from ..flush import Outgoing, message_of
-from ..framing import text_header
+from ..framing import WEB_SOCKET_TEXTS, TextFraming, text_header
 from ..message import BinaryMessage, PingMessage, PongMessage, TextMessage, WebSocketMessage
 from ..transport_options import TransportOptions
 from .codec import WebSocketCodec
@@ -116,20 +116,25 @@ class WritingSession(HandshakenSession):
         self.when_drained(drained)
         return False
 
-    def try_write(self, frames: bytes) -> bool | None:
+    @property
+    def text_framing(self) -> TextFraming | None:
+        """None with compression, for which each session needs frames of its own."""
+        return WEB_SOCKET_TEXTS if self._codec.is_plain else None
+
+    def try_write(self, texts: bytes) -> bool | None:
         """Write whole text frames if nothing is to go before them. On the loop's thread only.
 
         True: the kernel took everything. False: some of it waits; have yourself told with `when_drained`. None: nothing
-        was done, and *frames* have to be handed over as messages.
+        was done, and the texts have to be handed over as messages.
         """
         if self._state is not _OPEN or self._unsent is not None or self._outbox is not None or not self._takes_frames:
             return None
         try:  # as _write
-            if (sent := self._socket.send(frames)) == len(frames):
+            if (sent := self._socket.send(texts)) == len(texts):
                 return True
         except OSError as error:
             sent = self._not_sent(error)
-        return self._keep(frames, sent)
+        return self._keep(texts, sent)
 
     def when_drained(self, drained: Callable[[], None]) -> None:
         """Have *drained* called as `try_send` does. Only while something waits."""

@@ -213,7 +213,7 @@ class SubProtocolWebSocketHandler:
             send_time_limit_ms=self.send_time_limit_ms,
             buffer_size_limit=self.send_buffer_size_limit,
             overflow_strategy=self.overflow_strategy,
-            limit_callback=self._limit_exceeded,
+            limit_callback=self._limit_noticed,
         )
         flusher = getattr(session, "flusher", None)
         if flusher is not self._flusher:
@@ -304,7 +304,7 @@ class SubProtocolWebSocketHandler:
         """One client's trouble must not reach the sender, nor the other recipients."""
         try:
             if isinstance(error, SessionLimitExceededError):
-                self._limit_exceeded(holder.session, error)
+                self._limit_noticed(holder.session, error)
             else:
                 holder.handler.send_failed(holder.session, error)  # type: ignore[attr-defined]  # a sharing one
         except Exception:
@@ -326,6 +326,13 @@ class SubProtocolWebSocketHandler:
             if session_id is not None:
                 return session_id
         return None
+
+    def _limit_noticed(self, session: ConcurrentWebSocketSessionDecorator, error: SessionLimitExceededError) -> None:
+        """As ``_limit_exceeded``, where nothing may block, but those who hear of the end may: a worker tells them."""
+        if self.task_scheduler is not None:
+            self.task_scheduler.schedule(lambda: self._limit_exceeded(session, error), 0)
+        else:
+            self._limit_exceeded(session, error)
 
     def _limit_exceeded(self, session: ConcurrentWebSocketSessionDecorator, error: SessionLimitExceededError) -> None:
         logger.warning("Terminating '%s': %s", session.id, error)

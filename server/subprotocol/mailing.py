@@ -13,10 +13,11 @@ possible at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from ...messaging.broker.contract import Subscription
-from ..framing import text_header
+from ..framing import WEB_SOCKET_TEXTS, TextFraming
 from .contract import SharedText
 from .holder import SessionHolder
 
@@ -26,6 +27,8 @@ MANY = 16
 
 class Targets(Protocol):
     """Who knows the sessions: the endpoint."""
+
+    send_buffer_size_limit: int
 
     def target_of(self, subscription: Subscription) -> SessionHolder | None:
         """Looked up and kept with the subscription; None when there is none."""
@@ -39,46 +42,52 @@ class Targets(Protocol):
 class _Run:
     """Recipients from ``position`` to ``stop``, and what they wait for; those from ``start`` on have got it."""
 
-    __slots__ = ("pieces", "position", "start", "stop", "tails")
+    __slots__ = ("_ready", "position", "size", "start", "stop", "tails")
 
     def __init__(self, start: int, stop: int, tail: bytes) -> None:
         self.start = self.position = start
         self.stop = stop
         self.tails = [tail]
-        self.pieces: dict[int, list[bytes]] = {}
-        """By the length of what is the recipient's own: what is to be joined by it."""
+        self.size = len(tail)
+        self._ready: dict[TextFraming, dict[int, list[bytes]]] = {}
 
     def add(self, tail: bytes) -> None:
         self.tails.append(tail)
-        self.pieces.clear()
+        self.size += len(tail)
+        for pieces in self._ready.values():
+            pieces.clear()
 
-    def pieces_for(self, size: int) -> list[bytes]:
-        """Such that ``own.join(pieces)`` is all frames of a recipient with *size* bytes of its own before each tail."""
-        pieces = self.pieces[size] = [b""]
-        for tail in self.tails:
-            pieces[-1] += text_header(size + len(tail))
-            pieces.append(tail)
-        return pieces
+    def ready(self, framing: TextFraming) -> dict[int, list[bytes]]:
+        """Pieces to be joined by what is the recipient's own, by its length; always the same object."""
+        return self._ready.setdefault(framing, {})
+
+
+@lru_cache(maxsize=1024)
+def _key(framing: TextFraming, head: bytes) -> bytes:
+    """What ``Subscription.head`` is while its ``before_tail`` is as *framing* writes it."""
+    return head if framing is WEB_SOCKET_TEXTS else framing.own(head)
 
 
 class BroadcastMailing:
     """Implements ``Mailing`` for broadcasts that have the same recipients and the same head."""
 
-    __slots__ = ("_endpoint", "_runs", "_shared", "_subscriptions", "_written")
+    __slots__ = ("_are_distinct", "_endpoint", "_runs", "_shared", "_subscriptions", "_written")
 
     def __init__(self, endpoint: Targets, subscriptions: Sequence[Subscription], shared: SharedText) -> None:
         self._endpoint = endpoint
         self._subscriptions = subscriptions
         self._shared = shared
         self._runs = [_Run(0, len(subscriptions), shared.tail)]
+        self._are_distinct: bool | None = None
+        """Whether no session has two of the subscriptions; None: nobody asked yet."""
         self._written: list[tuple[int, int]] = []
         """Recipients that wait for nothing."""
 
     def add(self, endpoint: Targets, subscriptions: Sequence[Subscription], shared: SharedText) -> bool:
-        """One more broadcast; False when it is not for the same recipients or differs in more than its tail."""
+        """One more broadcast; False when it cannot be joined with those here, and they are to be settled before it."""
         if subscriptions is not self._subscriptions or shared.head is not self._shared.head:
             return False
-        if endpoint is not self._endpoint:
+        if endpoint is not self._endpoint or not self._has_room(len(shared.tail)):
             return False
         runs, tail = self._runs, shared.tail
         first = runs[0]
@@ -90,6 +99,16 @@ class BroadcastMailing:
         runs += [_Run(start, stop, tail) for start, stop in self._written]
         self._written.clear()
         return True
+
+    def _has_room(self, size: int) -> bool:
+        """Whether one more makes sense: with more than a session may buffer their limits have to be looked at; and who
+        has two subscriptions among these gets one broadcast after the other.
+        """
+        if max([run.size for run in self._runs]) + size > self._endpoint.send_buffer_size_limit:
+            return False
+        if self._are_distinct is None:
+            self._are_distinct = len({each.session_id for each in self._subscriptions}) == len(self._subscriptions)
+        return self._are_distinct
 
     def write(self, most: int) -> bool:
         """Write to at most so many recipients; whether there are none left."""
@@ -105,36 +124,61 @@ class BroadcastMailing:
         return not runs
 
     def _write_run(self, run: _Run, stop: int) -> None:
-        endpoint, shared, head, ready = self._endpoint, self._shared, self._shared.head, run.pieces
-        start = run.position
+        endpoint, start = self._endpoint, run.position
+        framing: TextFraming | None = None
         for run.position, subscription in enumerate(self._subscriptions[start:stop], start + 1):
             holder: SessionHolder | None = subscription.target
             if holder is None or holder.endpoint is not endpoint:
                 holder = endpoint.target_of(subscription)
                 if holder is None:
                     continue
-            own = subscription.before_tail if subscription.head is head else shared.before_tail(subscription)
+            session = holder.session
+            if session.text_framing is not framing:
+                framing = session.text_framing
+                if framing is not None:
+                    key, ready = _key(framing, self._shared.head), run.ready(framing)
             try:
-                pieces = ready.get(len(own)) or run.pieces_for(len(own))
-                if not holder.session.write_frames(own.join(pieces)):
-                    self._buffer(holder, own, run.tails)
+                if framing is not None:
+                    own = (
+                        subscription.before_tail if subscription.head is key else self._own(subscription, framing, key)
+                    )
+                    pieces = ready.get(len(own))
+                    if pieces is None:
+                        pieces = ready[len(own)] = framing.pieces(len(own), run.tails)
+                    if session.write_joined(own.join(pieces)):
+                        continue
+                self._buffer(holder, subscription, run.tails)
             except Exception as error:
                 endpoint.failed_to_send(holder, error)
             if not self._runs:  # settled, by what a failure led to
                 return
 
+    def _own(self, subscription: Subscription, framing: TextFraming, key: bytes) -> bytes:
+        own = subscription.before_tail = framing.own(self._shared.before_tail(subscription))
+        subscription.head = key
+        return own
+
     def settle(self) -> None:
-        """Put what is left into the buffers of its sessions."""
-        runs = self._runs[:]
-        self._runs.clear()
-        for run in runs:
-            for subscription in self._subscriptions[run.position : run.stop]:
+        """Put what is left into the buffers of its sessions.
+
+        May be called again meanwhile, by what a failure leads to: then that call does the rest.
+        """
+        runs = self._runs
+        while runs:
+            run = runs[0]
+            while run.position < run.stop:
+                subscription = self._subscriptions[run.position]
+                run.position += 1
                 holder = self._endpoint.target_of(subscription)
                 if holder is not None:
-                    self._buffer(holder, self._shared.before_tail(subscription), run.tails)
+                    self._buffer(holder, subscription, run.tails)
+            if runs and runs[0] is run:
+                del runs[0]
+                self._written.append((run.start, run.stop))
 
-    def _buffer(self, holder: SessionHolder, own: bytes, tails: list[bytes]) -> None:
+    def _buffer(self, holder: SessionHolder, subscription: Subscription, tails: list[bytes]) -> None:
         try:
+            own = self._shared.before_tail(subscription)
             for tail in tails[:]:  # a failure can lead to one more
                 holder.session.buffer_text(own, tail)
         except Exception as error:

@@ -14,6 +14,7 @@ from ...messaging.simp.accessor import (
     CONNECT_MESSAGE,
     DISCONNECT_MESSAGE,
     HEARTBEAT,
+    MESSAGE_TYPE,
 )
 from ...messaging.simp.attributes import bind, unbind
 from ...messaging.simp.ordered import next_message_task
@@ -34,6 +35,7 @@ from .stomp_session import StompSession
 
 logger = logging.getLogger(__name__)
 
+_HEARTBEAT = SimpMessageType.HEARTBEAT  # a name of the module costs a third of the member of an enum
 SUPPORTED_VERSIONS = ("1.2", "1.1", "1.0")
 """The best first."""
 
@@ -98,8 +100,10 @@ class StompOutbound:
         payload = message.payload
         if not isinstance(payload, bytes):
             logger.error("Expected byte[] payload in session %s. Ignoring %s.", session.id, type(payload).__name__)
-            return
-        self._send_converted(session, message)
+        elif message.headers.get(MESSAGE_TYPE) is _HEARTBEAT:
+            session.send_text(b"\n", b"")
+        else:
+            self._send_converted(session, message)
 
     def _send_converted(self, session: WebSocketSession, message: Message[bytes]) -> None:
         accessor: StompHeaderAccessor | None = StompHeaderAccessor.get_accessor(message)
@@ -130,8 +134,6 @@ class StompOutbound:
                 return self._connected_frame(session, message)
             case SimpMessageType.DISCONNECT_ACK:
                 return self._disconnect_answer(session, message)
-            case SimpMessageType.HEARTBEAT:
-                return accessor
             case SimpMessageType.MESSAGE:
                 accessor.update_stomp_command_as_server_message()
                 return accessor

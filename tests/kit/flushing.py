@@ -10,7 +10,9 @@ from typing import Any
 from kit.scheduling import ManualTask, ManualTaskScheduler
 from kit.sessions import FakeWebSocketSession
 from wellhead.server.flush import Flushable, Mailing, Outgoing, message_of
-from wellhead.server.message import WebSocketMessage
+from wellhead.server.framing import WEB_SOCKET_TEXTS
+from wellhead.server.framing import WEB_SOCKET_TEXTS, TextFraming
+from wellhead.server.message import TextMessage, WebSocketMessage
 
 
 class ManualFlusher:
@@ -29,15 +31,19 @@ class ManualFlusher:
         return threading.get_ident() == self._thread
 
     def mail(self, mailing: Mailing) -> None:
+        assert self.on_loop_thread
+        assert self.mailing is None, "the earlier one is not settled"
         self.mailing = mailing
 
     def settle(self) -> None:
         if not self.on_loop_thread:
             self.run_now(self.settle, timeout_ms=10_000)
             return
-        mailing, self.mailing = self.mailing, None
+        mailing = self.mailing
         if mailing is not None:
             mailing.settle()
+            if self.mailing is mailing:
+                self.mailing = None
 
     def request(self, flushable: Flushable) -> None:
         self.requests += 1
@@ -127,3 +133,57 @@ class FakeNonBlockingSession(FakeWebSocketSession):
             waiting, self._waiting = self._waiting, []
             for drained in waiting:
                 drained()
+
+
+class FakeFrameWritingSession(FakeNonBlockingSession):
+    """Implements JoinedWritingSession: reads the frames that it is to write, and takes whole text frames alone.
+
+    With ``takes_frames`` False it says of each that it has to be handed over as a message, as one that compresses does.
+    """
+
+    def __init__(self, session_id: str | None = None, **options: Any) -> None:
+        super().__init__(session_id, **options)
+        self.text_framing = WEB_SOCKET_TEXTS
+        self.takes_frames = True
+        self.frame_writes = 0
+
+    def try_write(self, texts: bytes) -> bool | None:
+        assert self.flusher.on_loop_thread
+        assert self.text_framing is WEB_SOCKET_TEXTS
+        if not self.is_open or not self.takes_frames or self.pending_bytes:
+            return None
+        if self.send_error is not None:
+            raise self.send_error
+        self.frame_writes += 1
+        messages: list[WebSocketMessage[Any]] = [TextMessage(text) for text in texts_in(texts)]
+        self.writes.append(messages)
+        if self.blocked:
+            self._pending.extend(messages)
+            self.pending_bytes += sum(message.payload_length for message in messages)
+            return False
+        self.sent.extend(messages)
+        return True
+
+    def when_drained(self, drained: Callable[[], None]) -> None:
+        assert self.pending_bytes, "nothing waits"
+        self._waiting.append(drained)
+
+
+def texts_in(frames: bytes) -> list[bytes]:
+    """The payloads of whole, unmasked, uncompressed text frames with headers as short as can be."""
+    texts: list[bytes] = []
+    while frames:
+        first, length = frames[:2]
+        assert first == 0x81, f"no whole text frame: {frames[:20]!r}"
+        assert length < 128, "masked"
+        start = 2
+        if length == 126:
+            start, length = 4, int.from_bytes(frames[2:4], "big")
+            assert length > 125
+        elif length == 127:
+            start, length = 10, int.from_bytes(frames[2:10], "big")
+            assert length > 65_535
+        assert len(frames) >= start + length, "a frame is cut"
+        texts.append(frames[start : start + length])
+        frames = frames[start + length :]
+    return texts

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import gevent
 import pytest
 from kit.chat import Chat, Config
 from kit.serving import BINARY, CLOSE, PING, TEXT, RawClient, frame, handshake_request
 from kit.stomp_socket import Served, SocketBystander, StompSocket, serving, stomp
 
 from wellhead.messaging.channel import ChannelInterceptor
+from wellhead.messaging.events import SessionDisconnectEvent
 from wellhead.messaging.exceptions import MessagingError
 from wellhead.messaging.stomp.command import StompCommand
 from wellhead.messaging.stomp.headers import command_of
@@ -352,6 +354,13 @@ BIG = b"x" * 32_768
 )
 def test_a_client_that_never_reads_is_ended_by_its_limit(config: Slow, reason: EndReason, caplog: Any) -> None:
     with chat(config) as (served, bystander), served.connected(receive_buffer=4096) as client:
+        blocked: list[str] = []
+
+        @served.app.events.on(SessionDisconnectEvent)
+        def blocks(event: SessionDisconnectEvent) -> None:
+            gevent.sleep(0)  # as a database would; nowhere near the loop itself
+            blocked.append(event.session_id)
+
         session = served.session_of(client)
         client.subscribe("/topic/big")
         bystander.client.subscribe("/topic/big", "1")
@@ -365,6 +374,7 @@ def test_a_client_that_never_reads_is_ended_by_its_limit(config: Slow, reason: E
         assert (event.reason, event.close_status.code) == (reason, 4500)
         assert served.says(caplog, "Terminating", session.id, level=logging.WARNING)
         assert served.wait_until(lambda: session not in served.running.runtime.connections)
+        assert served.wait_until(lambda: blocked == [session.id])
 
 
 @pytest.mark.spec("EVT-01", "SPH-08", "LOG-01")
