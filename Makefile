@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check spec compliance bench wheel pythons clean system
+.PHONY: help demo test check spec compliance bench bench-guard wheel pythons clean system
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -49,6 +49,11 @@ compliance: $(VENV)/.has-test
 bench: $(VENV)/.has-test
 	@tests/system.sh gcc libc6-dev
 	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+## make bench-guard counts calls and instructions of a delivery, a SEND and others; fails when they became many more
+bench-guard: $(VENV)/.has-test
+	@tests/system.sh gcc libc6-dev
+	$(VENV)/bin/python -m benchmarks --guard $(ARGS)
 
 ## make wheel       builds the wheel into build/dist and runs the suite against it in a clean environment
 wheel: $(VENV)/.has-check system tests/clients/node_modules/.package-lock.json

@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import fanout, handshake, held, inbound, memory, slow, sockjs
+from . import fanout, guard, handshake, heartbeats, held, inbound, memory, plots, scaling, slow, sockjs
+from .charts import charts
 from .client import build_sink
 from .figures import Figure, table
+from .peers import compared
 from .processes import BUILD, WELLHEAD, BenchmarkError, Contender, shown
 
 MEASUREMENTS: dict[str, Any] = {
@@ -24,13 +26,20 @@ MEASUREMENTS: dict[str, Any] = {
     "held": held,
     "slow": slow,
     "sockjs": sockjs,
+    "heartbeats": heartbeats,
+    "scaling": scaling,
+    "peers": compared,
+    "plots": plots,
 }
+RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- table -->\n", "<!-- end of the table -->\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
+    if options.guard:
+        return guarded(update=options.update)
     command = shlex.join(["python", "-m", "benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
     figures: list[Figure] = []
     try:
@@ -50,6 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
     return verdict(figures, strict=options.strict)
 
 
+def guarded(*, update: bool) -> int:
+    try:
+        return guard.run(update=update)
+    except BenchmarkError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+
+
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What wellhead costs, measured.")
     add = parser.add_argument
@@ -59,9 +76,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--held-seconds", type=int, help="how long connections are held (default: 60; quick: 5)")
     add("--server", metavar="COMMAND", help=f"what is measured (default: {WELLHEAD.command}); needs /raw and /ws")
     add("--strict", action="store_true", help="exit with 1 when a limit is exceeded, too")
-    add("--readme", action="store_true", help="put the table into benchmarks/README.md")
+    add("--readme", action="store_true", help="put the table into benchmarks/README.md, pictures into results/")
+    add("--guard", action="store_true", help="instead: count calls and instructions, and compare with what is stored")
+    add("--update", action="store_true", help="with --guard: store what is counted")
     options = parser.parse_args(arguments)
     options.only = list(MEASUREMENTS) if options.only is None else options.only.split(",")
+    if options.update and not options.guard:
+        parser.error("--update is for --guard")
     unknown = [name for name in options.only if name not in MEASUREMENTS]
     if unknown:
         parser.error(f"--only: no measurement is called {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}")
@@ -84,12 +105,17 @@ def all_figures(options: argparse.Namespace) -> Iterator[Figure]:
 
 
 def write(figures: list[Figure], command: str, *, readme: bool) -> None:
-    """results.json and table.md in build/benchmarks; with *readme* the table in README.md, too."""
+    """results.json, table.md and pictures in build/benchmarks; with *readme* in README.md and results/, too."""
     results, markdown = BUILD / "results.json", BUILD / "table.md"
     results.write_text(json.dumps([figure.as_dict() for figure in figures], indent=1) + "\n", "utf-8")
     text = table(figures, command)
     markdown.write_text(text, "utf-8")
-    print(f"written: {shown(results)}, {shown(markdown)}")
+    written = [results, markdown]
+    for name, picture in charts(figures).items():
+        for folder in (BUILD, RESULTS) if readme else (BUILD,):
+            (folder / name).write_text(picture, "utf-8")
+            written.append(folder / name)
+    print(f"written: {', '.join(map(shown, written))}")
     if readme:
         README.write_text(with_table(README.read_text("utf-8"), text), "utf-8")
 

@@ -6,13 +6,13 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .client import Run
-from .processes import Contender, Server, running
+from .processes import BenchmarkError, Contender, Server, running
 
 T = TypeVar("T")
 Values = Mapping[str, float]
@@ -34,18 +34,27 @@ class Figure:
     ratio: float | None = None
     """To what it was interleaved with, in the same run: the floor, unless the quantity says something else."""
     limit: float | None = None
-    """What the value should not exceed, or the ratio if there is one."""
+    """What the value should not exceed, or the ratio if there is one and *limits_value* does not say otherwise."""
+    limits_value: bool = False
     bad: int = 0
     """Messages lost, doubled or out of order, errors, lost connections."""
     problem: str = ""
     """The first of these in words, when it is known."""
     details: dict[str, float] = field(default_factory=dict)
     """Medians of what else was measured."""
+    drawn: bool = False
+    """A point of a picture, and not a row of the table."""
 
     @property
     def exceeded(self) -> bool:
-        judged = self.value if self.ratio is None else self.ratio
+        judged = self.value if self.ratio is None or self.limits_value else self.ratio
         return self.limit is not None and judged > self.limit
+
+    def with_details(self, **more: float) -> Figure:
+        return replace(self, details={**self.details, **more})
+
+    def only_details(self, **these: float) -> Figure:
+        return replace(self, details=these)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"exceeded": self.exceeded}
@@ -101,6 +110,8 @@ class Samples:
         *,
         floor: Samples | None = None,
         limit: float | None = None,
+        limits_value: bool = False,
+        drawn: bool = False,
     ) -> Figure:
         """The figure of the value *key*, with a ratio to that of *floor* when there is one and it is not zero."""
         values = [sample.values[key] for sample in self.samples]
@@ -114,28 +125,42 @@ class Samples:
             (rounded(min(values)), rounded(max(values))),
             rounded(self.median(key) / base) if base else None,
             limit,
+            limits_value,
             sum(sample.bad for sample in self.samples),
             next((sample.problem for sample in self.samples if sample.bad and sample.problem), ""),
             {each: rounded(self.median(each)) for each in self.samples[0].values if each != key},
+            drawn,
         )
 
 
-def interleaved(keys: Iterable[T], reps: int, measure: Callable[[T], Sample]) -> dict[T, Samples]:
-    """Measure each of *keys* in turn, A B C A B C, so that a machine that changes its mood changes it for all."""
-    keys = list(keys)
+def interleaved(keys: Iterable[T], reps: int, measure: Callable[[T], Sample | None]) -> dict[T, Samples]:
+    """Measure each of *keys* in turn, A B C A B C, so that a machine that changes its mood changes it for all.
+
+    A key for which *measure* gives None is left out.
+    """
     samples: dict[T, list[Sample]] = {key: [] for key in keys}
     for _ in range(reps):
-        for key in keys:
-            samples[key].append(measure(key))
+        for key in list(samples):
+            sample = measure(key)
+            if sample is None:
+                del samples[key]
+            else:
+                samples[key].append(sample)
     return {key: Samples(found) for key, found in samples.items()}
 
 
 def against(contenders: Iterable[Contender], reps: int, measure: Callable[[Server], Sample]) -> dict[str, Samples]:
-    """`interleaved` over servers, each started anew for each run; by name."""
+    """`interleaved` over servers, started anew for each run; by name. Raises BenchmarkError, but not for a peer."""
 
-    def start_and_measure(contender: Contender) -> Sample:
-        with running(contender) as server:
-            return measure(server)
+    def start_and_measure(contender: Contender) -> Sample | None:
+        try:
+            with running(contender) as server:
+                return measure(server)
+        except BenchmarkError as error:
+            if not contender.is_peer:
+                raise
+            print(f"left out: {contender.name}: {error}", flush=True)
+            return None
 
     found = interleaved(contenders, reps, start_and_measure)
     return {contender.name: samples for contender, samples in found.items()}
@@ -156,8 +181,8 @@ def table(figures: Sequence[Figure], command: str) -> str:
     """The Markdown table of *figures* with when, where and how they were measured."""
     head = f"{date.today().isoformat()}, {machine()}, `{command}`."
     columns = ("what", "case", "server", "quantity", "median", "ratio", "limit")
-    rows = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns), *(figure.row() for figure in figures)]
-    return "\n".join((head, "", *rows)) + "\n"
+    rows = [figure.row() for figure in figures if not figure.drawn]
+    return "\n".join((head, "", f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns), *rows)) + "\n"
 
 
 def machine() -> str:

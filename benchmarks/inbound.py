@@ -9,6 +9,9 @@ from .client import run_sink
 from .figures import Figure, Sample, against
 from .processes import FLOOR, WELLHEAD, Contender, Server
 
+LIMIT_US = 9.0
+BATCHED_LIMIT_US = 3.5
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -51,7 +54,10 @@ def case(
     floor = found[FLOOR.name]
     quantity = "µs CPU a SEND"
     yield floor.figure("cpu_us", "inbound", name, FLOOR.name, quantity)
-    yield found[wellhead.name].figure("cpu_us", "inbound", name, wellhead.name, quantity, floor=floor)
+    limit = LIMIT_US if batch == 1 else BATCHED_LIMIT_US
+    yield found[wellhead.name].figure(
+        "cpu_us", "inbound", name, wellhead.name, quantity, floor=floor, limit=limit, limits_value=True
+    )
 
 
 def one_run(server: Server, path: str, *options: object) -> Sample:

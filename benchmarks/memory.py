@@ -9,7 +9,7 @@ from .client import check_file_limit, run_sink
 from .figures import Figure, Sample, against
 from .processes import WELLHEAD, Contender, Server
 
-LIMIT_KIB = 4.5
+LIMIT_KIB = 3.5
 """For a STOMP session with one subscription."""
 
 

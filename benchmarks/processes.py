@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +19,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "benchmarks"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-START_LIMIT_S = 30.0
 STOP_LIMIT_S = 20.0
 
 
@@ -32,11 +33,21 @@ class Contender:
     name: str
     command: str
     """How it is started, from the root of the checkout; ``{port}`` is replaced."""
+    path: str = "/ws"
+    """Where it fans out."""
+    options: tuple[str, ...] = ("--protocol", "v12.stomp")
+    """How the sink speaks to it there."""
+    share: float = 1.0
+    """How much of the load is enough for a figure: less for one that takes long."""
+    start_limit_s: float = 30.0
+    is_peer: bool = False
+    """Where it fails it is left out, and a line says so; the others go on."""
 
 
 PYTHON = shlex.quote(sys.executable)
 FLOOR = Contender("floor", f"{PYTHON} -m benchmarks.floor {{port}}")
 WELLHEAD = Contender("wellhead", f"{PYTHON} -m wellhead.server samples.conformance:app --port {{port}}")
+TICKING = Contender("ticking", f"{PYTHON} -m wellhead.server benchmarks.ticking_app:app --port {{port}}")
 COUNTING = Contender("2 interceptors", f"{PYTHON} -m wellhead.server benchmarks.counting_app:app --port {{port}}")
 
 
@@ -51,6 +62,12 @@ class Server:
 
     def url(self, path: str) -> str:
         return f"ws://127.0.0.1:{self.port}{path}"
+
+    def ask(self, path: str) -> dict[str, float]:
+        """What a benchmark's own application tells at *path*, which is JSON."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=STOP_LIMIT_S) as answer:
+            found: dict[str, float] = json.load(answer)
+        return found
 
     def check(self) -> None:
         """Raises BenchmarkError when it has ended."""
@@ -111,7 +128,8 @@ def running(contender: Contender) -> Iterator[Server]:
 
 
 def _wait_until_it_listens(server: Server) -> None:
-    deadline = time.monotonic() + START_LIMIT_S
+    limit_s = server.contender.start_limit_s
+    deadline = time.monotonic() + limit_s
     while True:
         server.check()
         try:
@@ -120,9 +138,7 @@ def _wait_until_it_listens(server: Server) -> None:
         except OSError:
             if time.monotonic() > deadline:
                 name, log = server.contender.name, shown(server.log)
-                raise BenchmarkError(
-                    f"the server {name!r} does not listen after {START_LIMIT_S:g} s: see {log}"
-                ) from None
+                raise BenchmarkError(f"the server {name!r} does not listen after {limit_s:g} s: see {log}") from None
             time.sleep(0.05)
     time.sleep(0.3)
 

@@ -6,7 +6,10 @@
  *                 "T<20 digits: CLOCK_MONOTONIC in ns> <8 digits: sequence> ", from which come latency, order and loss;
  *   --echo M      sends M messages on one connection, --batch of them in a write, and waits for what comes back;
  *   --churn M     lives M short lives: connect, upgrade, close handshake;
- *   otherwise     holds the connections until it is told to go on.
+ *   --hold S      holds the connections for S seconds and reads what comes;
+ *   otherwise     holds them until it is told to go on.
+ *
+ * With --heartbeat MS every STOMP session asks for heart-beats both ways and sends its own, one session after the other.
  *
  * It names each phase in a line of stdout (CONNECTING CONNECTED READY START END CLOSING) and goes on when it gets a
  * line on stdin, so that whoever drives it can read the server's CPU time and memory in between. Last comes a JSON
@@ -42,7 +45,7 @@ typedef unsigned char u8;
 #define MS 1000000ull
 #define SEND "SEND\ndestination:%s\ncontent-type:text/plain\ncontent-length:%d\n\n"
 
-enum proto { P_STOMP, P_RAW, P_BYTES };
+enum proto { P_STOMP, P_RAW, P_ENGINEIO, P_BYTES };
 enum role { R_SUBSCRIBER, R_SLOW, R_QUIET, R_PUBLISHER };
 enum state { S_NEW, S_CONNECTING, S_HANDSHAKE, S_OPEN, S_WAIT_CONNECTED, S_UP, S_LEAVING, S_DEAD };
 
@@ -50,25 +53,25 @@ struct buf { u8 *p; size_t len, cap; };
 struct conn {
     int fd;
     u8 state, role, want_out, probed;
-    u32 idx, next_seq;
+    u32 idx, next_seq, beats;
     size_t out_off;
     struct buf in, out, msg;
 };
 
 static struct {
     char host[64], path[1024];
-    int port, n, slow, quiet, base, ramp, window, size, publish, warmup, echo, batch, churn, rcvbuf, limit_s;
-    double rate, stall_s, await_close_s;
+    int port, n, slow, quiet, base, ramp, window, size, publish, warmup, echo, batch, churn, rcvbuf, limit_s, heartbeat;
+    double rate, stall_s, await_close_s, hold_s;
     int last_only;
-    const char *protocol, *dest, *publish_dest, *quiet_dest;
+    const char *protocol, *dest, *publish_dest, *quiet_dest, *vhost, *event;
     enum proto proto;
 } o = { .port = 80, .n = 100, .ramp = 128, .window = 4, .size = 200, .batch = 1, .stall_s = 10, .limit_s = 600,
-        .dest = "/topic/x", .quiet_dest = "/topic/quiet", .proto = P_STOMP };
+        .dest = "/topic/x", .quiet_dest = "/topic/quiet", .vhost = "localhost", .event = "msg", .proto = P_STOMP };
 
 static struct conn *conns, *pub;
 static int total, ep, up, dead, handshaken, probed, failed, leaving;
 static u64 deliveries, recvs, ws_frames, errors, gaps, reordered, dups, completed, published;
-static u64 t_last, lives, closed_1001, closed_other, handshake_ns, login_ns;
+static u64 beats_sent, beats_due, beat_turn, t_last, lives, closed_1001, closed_other, handshake_ns, login_ns;
 static u32 *per_message;
 static u8 *rbuf;
 static struct sockaddr_in addr;
@@ -216,10 +219,13 @@ static void c_hello(struct conn *c) {
 }
 static void c_up(struct conn *c) { c->state = S_UP; up++; }
 static void c_login(struct conn *c) {
-    static const char connect[] = "CONNECT\naccept-version:1.2,1.1\nhost:localhost\nheart-beat:0,0\n\n";
-    if (o.proto != P_STOMP) { c_up(c); return; }
+    char frame[256];
+    if (o.proto != P_STOMP && o.proto != P_ENGINEIO) { c_up(c); return; }
     c->state = S_WAIT_CONNECTED;
-    ws_send(c, 1, connect, sizeof connect); /* with its NUL */
+    if (o.proto == P_ENGINEIO) { ws_send(c, 1, "40", 2); return; }
+    int k = snprintf(frame, sizeof frame, "CONNECT\naccept-version:1.2,1.1\nhost:%s\nheart-beat:%d,%d\n\n",
+        o.vhost, o.heartbeat, o.heartbeat);
+    ws_send(c, 1, frame, k + 1); /* with its NUL */
 }
 static void c_connected(struct conn *c) {
     char frame[512];
@@ -266,7 +272,7 @@ static void body(struct conn *c, const u8 *p, size_t n, u64 now) {
 static void stomp_frames(struct conn *c, const u8 *p, size_t n, u64 now) {
     const u8 *end = p + n;
     while (p < end) {
-        if (*p == '\n' || *p == '\r') { p++; continue; } /* a heart-beat */
+        if (*p == '\n' || *p == '\r') { p++; c->beats++; continue; } /* a heart-beat */
         const u8 *command = p, *nl = memchr(p, '\n', end - p);
         if (!nl) { errors++; set_error("half a STOMP frame"); return; }
         size_t command_len = nl - command;
@@ -291,8 +297,19 @@ static void stomp_frames(struct conn *c, const u8 *p, size_t n, u64 now) {
         if (c->state == S_DEAD) return;
     }
 }
+static void socketio_packet(struct conn *c, const u8 *p, size_t n, u64 now) { /* engine.io 4, socket.io 5, text only */
+    if (n == 1 && *p == '2') { ws_send(c, 1, "3", 1); c->beats++; }
+    else if (n >= 2 && !memcmp(p, "40", 2)) { if (c->state == S_WAIT_CONNECTED) c_up(c); }
+    else if (n >= 2 && !memcmp(p, "42", 2)) { /* 42["event","body"] */
+        const u8 *quote = memmem(p, n, "\",\"", 3);
+        if (!quote || n - (quote - p) < 5) { errors++; set_error("an event without a body"); return; }
+        body(c, quote + 3, p + n - 2 - (quote + 3), now);
+    }
+    else if (!n || *p != '0') { errors++; set_error("a packet of an unknown kind"); }
+}
 static void message(struct conn *c, const u8 *p, size_t n, u64 now) {
     if (o.proto == P_STOMP) stomp_frames(c, p, n, now);
+    else if (o.proto == P_ENGINEIO) socketio_packet(c, p, n, now);
     else body(c, p, n, now);
 }
 static void closed_by_server(struct conn *c, const u8 *p, size_t n) {
@@ -376,8 +393,21 @@ static void c_read(struct conn *c) {
         c->in = rest;
     } else if (c->in.cap) b_free(&c->in);
 }
+static void beat(void) { /* whose turn it is; each once in an interval */
+    u64 t = now_ns(), gap = (u64)o.heartbeat * MS / total;
+    if (!beats_due) beats_due = t;
+    for (; beats_due <= t; beats_due += gap) {
+        struct conn *c = &conns[beat_turn++ % total];
+        if (c->state == S_UP && c->role != R_SLOW) { ws_send(c, 1, "\n", 1); beats_sent++; }
+    }
+}
 static void step(int timeout_ms) {
     static struct epoll_event ev[512];
+    if (o.heartbeat) {
+        u64 t = now_ns();
+        beat();
+        if (beats_due < t + timeout_ms * MS) timeout_ms = beats_due > t ? (int)((beats_due - t) / MS) + 1 : 0;
+    }
     int k = epoll_wait(ep, ev, 512, timeout_ms);
     for (int i = 0; i < k; i++) {
         struct conn *c = ev[i].data.ptr;
@@ -437,17 +467,21 @@ static void publish(char kind, u64 stamp, u32 seq) {
     static size_t cap;
     if (pub->state == S_DEAD) return;
     if (!frame) { cap = o.size + 2048; frame = malloc(cap); if (!frame) die("malloc"); }
-    int b = snprintf(frame, cap, SEND, o.publish_dest, o.size), k = b;
-    k += snprintf(frame + k, cap - k, "%c%020llu %08u ", kind, (unsigned long long)stamp, seq);
+    int b = o.proto == P_STOMP ? snprintf(frame, cap, SEND, o.publish_dest, o.size)
+        : o.proto == P_ENGINEIO ? snprintf(frame, cap, "42[\"%s\",\"", o.event) : 0;
+    int k = b + snprintf(frame + b, cap - b, "%c%020llu %08u ", kind, (unsigned long long)stamp, seq);
     memset(frame + k, 'x', b + o.size - k);
-    frame[b + o.size] = 0;
-    ws_send(pub, 1, frame, b + o.size + 1);
+    k = b + o.size;
+    if (o.proto == P_STOMP) frame[k++] = 0;
+    else if (o.proto == P_ENGINEIO) { frame[k++] = '"'; frame[k++] = ']'; }
+    ws_send(pub, 1, frame, k);
 }
 static void probe(void) { /* until every subscriber has seen one: no SUBSCRIBE is under way any more */
-    for (int k = 0; k < 60 && probed < o.n; k++) {
+    u64 end = now_ns() + 60000 * MS;
+    for (u64 gap = 500 * MS; probed < o.n && now_ns() < end; gap *= 2) { /* rarely, for a server that takes long */
         publish('P', 0, 0);
-        u64 until = now_ns() + 500 * MS;
-        while (probed < o.n && now_ns() < until) step(50);
+        u64 until = now_ns() + gap;
+        while (probed < o.n && now_ns() < until && now_ns() < end) step(50);
     }
     if (probed < o.n) give_up("saw the probe", probed, o.n);
     pump(200);
@@ -520,6 +554,11 @@ static void churn(int count) {
         if (now_ns() - progress > NO_PROGRESS_NS) { set_error("stalled"); errors++; break; }
     }
 }
+static void hold(u64 start) {
+    u64 until = start + (u64)(o.hold_s * 1e9);
+    while (now_ns() < until && !dead) step(50);
+    t_last = now_ns();
+}
 static void await_close(void) { /* the server is told to stop: everybody should hear 1001 and then the end */
     u64 until = now_ns() + (u64)(o.await_close_s * 1e9);
     while (dead < total && now_ns() < until) step(50);
@@ -528,14 +567,17 @@ static void await_close(void) { /* the server is told to stop: everybody should 
 static void usage(void) {
     fprintf(stderr,
         "usage: sink [options] ws://127.0.0.1:port/path\n"
-        "  --proto stomp|raw|bytes  log in with STOMP; do not; do not even look at frames (default stomp)\n"
+        "  --proto P                stomp: log in with STOMP (default); raw: do not, and publish bare bodies;\n"
+        "                           engineio: socket.io 5, publish as --event E; bytes: do not even look at frames\n"
         "  --protocol P             Sec-WebSocket-Protocol to offer\n"
         "  -n N                     connections that subscribe to --dest D (default 100, /topic/x)\n"
         "  --quiet K                K more, which subscribe to --quiet-dest D (default /topic/quiet)\n"
         "  --slow K                 K more, which never read once they are subscribed; --rcvbuf B: their SO_RCVBUF\n"
         "  --base K                 the first K of all are up before CONNECTING, as a warm-up\n"
         "  --ramp K                 attempts to connect that are under way at once (default 128)\n"
-        "  --publish M, --echo M, --churn M      see the head of sink.c\n"
+        "  --publish M, --echo M, --churn M, --hold S      see the head of sink.c\n"
+        "  --heartbeat MS           of STOMP sessions, both ways (default 0: none)\n"
+        "  --vhost H                host header of CONNECT (default localhost)\n"
         "  --publish-dest D         where SENDs go (default: as --dest)\n"
         "  --size B                 bytes of a body (default 200, at least 31)\n"
         "  --warmup M               this many before START\n"
@@ -555,7 +597,8 @@ static void parse_arguments(int argc, char **argv) {
         if (OPTION("-n")) o.n = atoi(VALUE);
         else if (OPTION("--proto")) {
             a = VALUE;
-            o.proto = !strcmp(a, "raw") ? P_RAW : !strcmp(a, "bytes") ? P_BYTES : P_STOMP;
+            o.proto = !strcmp(a, "raw") ? P_RAW : !strcmp(a, "bytes") ? P_BYTES
+                : !strcmp(a, "engineio") ? P_ENGINEIO : P_STOMP;
         }
         else if (OPTION("--protocol")) o.protocol = VALUE;
         else if (OPTION("--quiet")) o.quiet = atoi(VALUE);
@@ -567,6 +610,10 @@ static void parse_arguments(int argc, char **argv) {
         else if (OPTION("--publish")) o.publish = atoi(VALUE);
         else if (OPTION("--echo")) o.echo = atoi(VALUE);
         else if (OPTION("--churn")) o.churn = atoi(VALUE);
+        else if (OPTION("--hold")) o.hold_s = atof(VALUE);
+        else if (OPTION("--heartbeat")) o.heartbeat = atoi(VALUE);
+        else if (OPTION("--vhost")) o.vhost = VALUE;
+        else if (OPTION("--event")) o.event = VALUE;
         else if (OPTION("--dest")) o.dest = VALUE;
         else if (OPTION("--publish-dest")) o.publish_dest = VALUE;
         else if (OPTION("--size")) o.size = atoi(VALUE);
@@ -590,7 +637,8 @@ static void parse_arguments(int argc, char **argv) {
         exit(2);
     }
     if (o.publish > MAX_MESSAGES || o.echo > MAX_MESSAGES || o.base > total) usage();
-    if (o.batch < 1 || o.ramp < 1 || o.window < 1 || o.publish < 0 || o.echo < 0) usage();
+    if (o.batch < 1 || o.ramp < 1 || o.window < 1 || o.publish < 0 || o.echo < 0 || o.heartbeat < 0) usage();
+    if (strlen(o.vhost) > 100 || strlen(o.event) > 100) usage();
     addr.sin_family = AF_INET;
     addr.sin_port = htons(o.port);
     if (inet_pton(AF_INET, o.host, &addr.sin_addr) != 1 || *(u8 *)&addr.sin_addr != 127) {
@@ -599,6 +647,11 @@ static void parse_arguments(int argc, char **argv) {
     }
 }
 static void report(double span, double cpu, int closed) {
+    u64 beats = 0, fewest = total ? ~0ull : 0;
+    for (int i = 0; i < total; i++) {
+        beats += conns[i].beats;
+        if (conns[i].beats < fewest) fewest = conns[i].beats;
+    }
     if (span <= 0) span = 1e-9;
 #define COUNT(name, value) printf("\"%s\":%llu,", name, (unsigned long long)(value))
 #define REAL(name, value) printf("\"%s\":%.4f,", name, (double)(value))
@@ -608,6 +661,7 @@ static void report(double span, double cpu, int closed) {
     COUNT("published", published); COUNT("lives", lives); COUNT("deliveries", deliveries);
     COUNT("expected", (u64)o.publish * o.n);
     COUNT("gaps", gaps); COUNT("late", reordered); COUNT("twice", dups); COUNT("errors", errors);
+    COUNT("beats", beats); COUNT("fewest_beats", fewest); COUNT("beats_sent", beats_sent);
     COUNT("closed_1001", closed_1001); COUNT("closed_other", closed_other);
     REAL("seconds", span); REAL("sink_cpu_s", cpu);
     REAL("handshake_seconds", handshake_ns / 1e9); REAL("login_seconds", login_ns / 1e9);
@@ -651,14 +705,16 @@ int main(int argc, char **argv) {
     phase("READY");
     if (o.publish) warm_up();
     if (o.echo) { make_batch(&batch); echo(o.warmup, &conns[0], &batch); }
-    published = completed = deliveries = each.n = each.max = lives = recvs = ws_frames = 0;
+    published = completed = deliveries = each.n = each.max = lives = recvs = ws_frames = beats_sent = 0;
     memset(each.count, 0, sizeof each.count);
+    for (int i = 0; i < total; i++) conns[i].beats = 0;
     phase("START");
     getrusage(RUSAGE_SELF, &before);
     u64 start = t_last = now_ns();
     if (o.publish) fan_out(start);
     if (o.echo) echo(o.echo, &conns[0], &batch);
     if (o.churn) { churn(o.churn); t_last = now_ns(); }
+    if (o.hold_s) hold(start);
     getrusage(RUSAGE_SELF, &after);
     int closed = o.churn ? 0 : dead - failed;
     phase("END");

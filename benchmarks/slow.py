@@ -12,6 +12,8 @@ from .processes import WELLHEAD, Contender, running
 
 CPU_LIMIT = 1.15
 """As a ratio to the run without them: they get their share of the work until the server gives them up."""
+P99_LIMIT = 1.1
+"""The 99th percentile of the others' latency, as a ratio to the run without them."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Plan:
     slow: int = 50
     messages: int = 3_000
     """Enough to fill what the server and the kernel hold for a session: the slow ones are cut within the run."""
-    window: int = 4
+    rate: float = 100_000
+    """Deliveries a second."""
     receive_buffer_bytes: int = 4_096
 
 
@@ -33,14 +36,19 @@ def measure(plan: Plan, reps: int, wellhead: Contender = WELLHEAD) -> Iterator[F
 
     def run(slow: int) -> Sample:
         clients = ("-n", plan.subscribers, "--slow", slow, "--rcvbuf", plan.receive_buffer_bytes)
-        traffic = ("--publish", plan.messages, "--window", plan.window, "--warmup", plan.window)
+        traffic = ("--publish", plan.messages, "--rate", plan.rate / plan.subscribers, "--warmup", 20)
         with running(wellhead) as server:
             return one_run(server, *clients, *traffic)
 
     found = interleaved((0, plan.slow), reps, run)
     for slow, samples in found.items():
-        case = f"{plan.subscribers:,} subscribers, {slow} who never read"
-        floor, limit = (found[0], CPU_LIMIT) if slow else (None, None)
-        quantity = "µs CPU a delivery" + (" (ratio: to without them)" if slow else "")
-        yield samples.figure("cpu_us", "slow", case, wellhead.name, quantity, floor=floor, limit=limit)
-        yield samples.figure("p99_ms", "slow", case, wellhead.name, "ms, 99th percentile of latency")
+        case = f"{plan.subscribers:,} subscribers, {plan.rate:,.0f} deliveries/s, {slow} who never read"
+        for key, quantity, limit in (
+            ("cpu_us", "µs CPU a delivery", CPU_LIMIT),
+            ("p99_ms", "ms, 99th percentile of latency", P99_LIMIT),
+        ):
+            if slow:
+                quantity += " (ratio: to without them)"
+                yield samples.figure(key, "slow", case, wellhead.name, quantity, floor=found[0], limit=limit)
+            else:
+                yield samples.figure(key, "slow", case, wellhead.name, quantity)

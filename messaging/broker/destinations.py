@@ -1,12 +1,15 @@
-"""What a subscription registry has worked out about destinations (REG-02): the subscriptions that match, kept ready.
+"""What a subscription registry has worked out about destinations (REG-02): the subscriptions that match, kept ready,
+and which patterns a destination has to be held against at all.
 
 Without a lock of its own: the registry changes it under its lock, and reads it without.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+from ..matching import AntPathMatcher, PathMatcher
 from .contract import Subscription
 
 CACHE_LIMIT = 1024
@@ -17,20 +20,119 @@ MAX_REFERENCES = 1_000_000
 where each is a pattern. The oldest destinations make room.
 """
 
+MAX_START = 8
+"""Segments at the beginning of a pattern by which it is found: with twice as many branches for each, few are enough."""
+
+_WILD = re.compile(r"[*?{}]")
+
 
 class PatternSubscriptions:
     """The subscriptions to one pattern. Equal only to itself."""
 
-    __slots__ = ("destinations", "is_settled", "is_warned", "subscriptions", "text")
+    __slots__ = ("destinations", "is_settled", "is_warned", "number", "start", "subscriptions", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, number: int = 0, start: tuple[str, ...] = ()) -> None:
         self.text = text
+        self.number = number
+        """Greater than that of all patterns that were there before."""
+        self.start = start
+        """Its first segments, `*` for one with a wildcard, as far as they tell something about a destination."""
         self.subscriptions: dict[Subscription, None] = {}
         self.destinations: dict[CachedDestination, None] = {}
         """Those of the cache that it matches."""
         self.is_settled = False
         """Whether it was held against all of them."""
         self.is_warned = False
+
+
+class PatternIndex:
+    """A tree of the patterns by their segments: a destination meets few of them, however many there are.
+
+    A segment with a wildcard is the branch `*`, which every destination takes, too; from `**` on nothing is told apart.
+    Without a lock of its own. With a matcher other than an AntPathMatcher that compares to the letter, whose segments
+    are not known, every destination has to meet every pattern.
+    """
+
+    def __init__(self, matcher: PathMatcher) -> None:
+        self._separator: str | None = None
+        # Not a subclass: it may match as it likes.
+        if type(matcher) is AntPathMatcher and matcher._case_sensitive and not matcher._trim_tokens:
+            self._separator = matcher.separator
+        self._root = _Branch()
+
+    def new(self, text: str, number: int) -> PatternSubscriptions:
+        """A pattern that is found from now on."""
+        pattern = PatternSubscriptions(text, number, self._start(text))
+        branch = self._root
+        for segment in pattern.start:
+            branch = branch.branches.setdefault(segment, _Branch())
+        branch.patterns[pattern] = None
+        return pattern
+
+    def discard(self, pattern: PatternSubscriptions) -> None:
+        """It is found no more."""
+        path = [self._root]
+        for segment in pattern.start:
+            path.append(path[-1].branches[segment])
+        del path[-1].patterns[pattern]
+        for segment in reversed(pattern.start):
+            branch = path.pop()
+            if branch.patterns or branch.branches:
+                return
+            del path[-1].branches[segment]
+
+    def candidates(self, destination: str) -> list[PatternSubscriptions]:
+        """The patterns that might match, the oldest first; the others do not."""
+        here = [self._root]
+        found = list(self._root.patterns)
+        for segment in self._segments(destination):
+            names = (segment, "*") if segment != "*" else ("*",)
+            here = [branch.branches[name] for branch in here for name in names if name in branch.branches]
+            for branch in here:
+                found += branch.patterns
+            if not here:
+                break
+        found.sort(key=_number)
+        return found
+
+    def could_match(
+        self, pattern: PatternSubscriptions, entries: Iterable[CachedDestination]
+    ) -> list[CachedDestination]:
+        """Those of *entries* that the pattern has to be held against; a cheap look, which lets some pass."""
+        if not pattern.start:
+            return list(entries)
+        segment = pattern.start[-1]
+        return [entry for entry in entries if segment in entry.destination]
+
+    def _start(self, text: str) -> tuple[str, ...]:
+        start: list[str] = []
+        for segment in self._segments(text):
+            if segment == "**":
+                break
+            start.append("*" if _WILD.search(segment) else segment)
+        while start and start[-1] == "*":  # A last `*` matches nothing, too: `/a/*` takes `/a/`.
+            start.pop()
+        return tuple(start)
+
+    def _segments(self, text: str) -> list[str]:
+        """The first of them, without the empty ones, which count for nothing."""
+        if self._separator is None:
+            return []
+        return list(filter(None, text.split(self._separator)))[:MAX_START]
+
+
+class _Branch:
+    """Where patterns with the same first segments end or go on."""
+
+    __slots__ = ("branches", "patterns")
+
+    def __init__(self) -> None:
+        self.branches: dict[str, _Branch] = {}
+        self.patterns: dict[PatternSubscriptions, None] = {}
+
+
+def _number(pattern: PatternSubscriptions) -> int:
+    return pattern.number
 
 
 class CachedDestination:

@@ -3,7 +3,7 @@
 Theory of operation. Subscriptions are indexed by session, by exact destination and by pattern. A destination that was
 asked for is cached with the patterns that match it and, until a subscription that it concerns comes or goes, with the
 subscriptions themselves: so a pattern meets a destination once, and a change costs the same however many others there
-are.
+are. Patterns are found by the segments that they begin with: a new destination meets only those that it might match.
 
 Matching runs without the lock, since the matcher may be the user's. What came meanwhile is caught up with: a finder
 holds new patterns against its destination before it adds that to the cache, and whoever brings a new pattern returns
@@ -27,7 +27,7 @@ from ..simp.types import SimpMessageType
 from .contract import Subscription as Subscription
 from .contract import SubscriptionRefusal, SubscriptionRefusedError
 from .contract import SubscriptionRegistry as SubscriptionRegistry
-from .destinations import CACHE_LIMIT, CachedDestination, DestinationCache, PatternSubscriptions
+from .destinations import CACHE_LIMIT, CachedDestination, DestinationCache, PatternIndex, PatternSubscriptions
 from .selector import Selector, SelectorSyntaxError, compile_selector
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class DefaultSubscriptionRegistry:
         self._serials = itertools.count(1)
         self._exact: dict[str, dict[Subscription, None]] = {}
         self._patterns: dict[str, PatternSubscriptions] = {}
+        self._index = PatternIndex(self.path_matcher)
         self._new_patterns = 0
         """How many there have ever been: a finder sees by it whether it has to catch up."""
         self._cache = DestinationCache(cache_limit)
@@ -199,15 +200,18 @@ class DefaultSubscriptionRegistry:
         text = subscription.destination
         pattern = self._patterns.get(text)
         if pattern is None:
-            pattern = self._patterns[text] = PatternSubscriptions(text)
+            if not self._patterns:  # The matcher may have been set since.
+                self._index = PatternIndex(self.path_matcher)
             self._new_patterns += 1
+            pattern = self._patterns[text] = self._index.new(text, self._new_patterns)
             pattern.is_settled = not self._cache.entries
         pattern.subscriptions[subscription] = None
         for entry in pattern.destinations:
             self._cache.stale(entry)
         if pattern.is_settled:
             return pattern, []
-        return pattern, [entry for entry in self._cache.entries.values() if entry not in pattern.destinations]
+        entries = self._index.could_match(pattern, self._cache.entries.values())
+        return pattern, [entry for entry in entries if entry not in pattern.destinations]
 
     def _forget(self, subscription: Subscription) -> None:
         destination = subscription.destination
@@ -226,6 +230,7 @@ class DefaultSubscriptionRegistry:
                 self._cache.stale(entry)
         else:
             del self._patterns[destination]
+            self._index.discard(pattern)
             self._cache.unlink(pattern)
 
     def _stale(self, destination: str) -> None:
@@ -274,7 +279,7 @@ class DefaultSubscriptionRegistry:
                 patterns = self._patterns
                 unmet = []
                 if met_until < self._new_patterns:
-                    unmet = [each for each in patterns.values() if each not in met]
+                    unmet = [each for each in self._index.candidates(destination) if each not in met]
                     met_until = self._new_patterns
                 if not unmet:
                     matching = [each for each, matches in met.items() if matches and patterns.get(each.text) is each]

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import fanout, handshake, held, inbound, memory, slow, sockjs
+from benchmarks import fanout, handshake, heartbeats, held, inbound, memory, plots, scaling, slow, sockjs, stalls
 from benchmarks.client import Run, compiler
 from benchmarks.figures import Figure, Sample, Samples, interleaved, table
 
@@ -22,15 +22,15 @@ needs_compiler = pytest.mark.skipif(compiler() is None, reason=INSTALL)
 
 FIELDS = {
     *("measurement", "case", "server", "quantity", "value", "spread", "ratio", "limit"),
-    *("exceeded", "bad", "problem", "details"),
+    *("limits_value", "exceeded", "bad", "problem", "details", "drawn"),
 }
 
 MEASUREMENTS = [
     pytest.param(
         fanout,
-        fanout.Plan((10,), (4,), deliveries=400, rate_subscribers=10, rate_seconds=1, rate=20),
+        fanout.Plan((10,), (4,), deliveries=400, rates=(200,), rate_subscribers=10, rate_seconds=1),
         [("floor", "CPU"), ("wellhead", "CPU"), ("2 interceptors", "CPU"), ("floor", "ms"), ("wellhead", "ms")],
-        {"deliveries_per_s", "p50_ms", "p99_ms", "last_p99_ms"},
+        {"deliveries_per_s", "p50_ms", "p99_ms", "p999_ms", "last_p99_ms"},
         id="fanout",
     ),
     pytest.param(
@@ -57,7 +57,7 @@ MEASUREMENTS = [
     ),
     pytest.param(
         slow,
-        slow.Plan(subscribers=10, slow=2, messages=20),
+        slow.Plan(subscribers=10, slow=2, messages=20, rate=400),
         [("wellhead", "CPU"), ("wellhead", "ms")] * 2,
         {"deliveries_per_s"},
         id="slow",
@@ -69,6 +69,28 @@ MEASUREMENTS = [
         [("wellhead", "KiB"), ("wellhead", "CPU")] * 2,
         {"deliveries_per_s"},
         id="sockjs",
+    ),
+    pytest.param(
+        heartbeats,
+        heartbeats.Plan(connections=5, seconds=1),
+        [("wellhead", "%")],
+        {"beats_per_s", "fewest_beats"},
+        id="heartbeats",
+    ),
+    pytest.param(
+        scaling,
+        scaling.Plan((10, 20), (3,), destinations=20, operations=20, stalls=stalls.Plan(5, 2, 10, 5, settle_s=0.3)),
+        [("registry", "operation"), ("registry", "operation"), ("registry", "ratio: to 10 subscriptions")] * 6
+        + [("wellhead", "stall")] * 3,
+        {"subscriptions", "patterns"},
+        id="scaling",
+    ),
+    pytest.param(
+        plots,
+        plots.Plan((10,), deliveries=400, with_peers=False, rates=(200,), rate_subscribers=10, rate_seconds=1),
+        [("floor", "CPU"), ("wellhead", "CPU"), ("floor", "ms"), ("wellhead", "ms")],
+        {"subscribers", "p99_ms"},
+        id="plots",
     ),
 ]
 
@@ -106,7 +128,9 @@ def test_a_server_that_refuses_the_handshake_is_one_line_and_status_1():
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--only", "fanin"], ["--reps", "0"], ["--held-seconds", "0"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--only", "fanin"], ["--reps", "0"], ["--held-seconds", "0"], ["--update"]], ids=" ".join
+)
 def test_wrong_arguments_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         program.main(arguments)
@@ -127,9 +151,11 @@ def figure(**changes: object) -> Figure:
         ({"limit": 1.99}, True),
         ({"limit": 1.0, "ratio": 1.0}, False),
         ({"limit": 1.0, "ratio": 1.01}, True),
+        ({"limit": 2.0, "ratio": 9.0, "limits_value": True}, False),
+        ({"limit": 1.99, "ratio": 1.0, "limits_value": True}, True),
     ],
 )
-def test_a_limit_is_for_the_ratio_where_there_is_one(changes, exceeded):
+def test_a_limit_is_for_the_ratio_where_there_is_one_and_nothing_says_otherwise(changes, exceeded):
     assert figure(**changes).exceeded is exceeded
 
 
@@ -181,10 +207,26 @@ def test_whatever_goes_wrong_is_counted(said, bad):
 
 
 def test_the_table_goes_between_its_marks():
-    text = table([figure(limit=1.0)], "python -m benchmarks")
+    text = table([figure(limit=1.0), figure(server="drawn", drawn=True)], "python -m benchmarks")
+    assert "drawn" not in text
     assert "| m | c | s | q | 2.00 |  | 1.00 (over) |\n" in text
     document = program.README.read_text("utf-8")
     once = program.with_table(document, text)
     assert text in once
     assert program.with_table(once, text) == once
     assert once.partition(program.BEGIN)[0] == document.partition(program.BEGIN)[0]
+
+
+def test_pictures_are_in_the_checkout_only_when_told(tmp_path, monkeypatch, capsys):
+    build, results, readme = tmp_path / "build", tmp_path / "results", tmp_path / "README.md"
+    build.mkdir(), results.mkdir(), readme.write_text(program.BEGIN + program.END)
+    monkeypatch.setattr(program, "BUILD", build)
+    monkeypatch.setattr(program, "RESULTS", results)
+    monkeypatch.setattr(program, "README", readme)
+    drawn = [figure(drawn=True, details={"subscribers": 10.0})]
+    program.write(drawn, "command", readme=False)
+    assert sorted(path.name for path in build.iterdir()) == ["cpu_per_delivery.svg", "results.json", "table.md"]
+    assert list(results.iterdir()) == []
+    program.write(drawn, "command", readme=True)
+    assert [path.name for path in results.iterdir()] == ["cpu_per_delivery.svg"]
+    assert "`command`" in readme.read_text()

@@ -407,6 +407,31 @@ def test_a_destination_meets_a_pattern_once():
 
 
 @pytest.mark.spec("REG-02")
+@pytest.mark.parametrize("cached", [False, True])
+def test_patterns_are_told_apart_before_they_are_matched(cached, monkeypatch):
+    met: list[str] = []
+    match = AntPathMatcher.match
+    monkeypatch.setattr(
+        AntPathMatcher, "match", lambda self, pattern, path: met.append(pattern) or match(self, pattern, path)
+    )
+    registry = DefaultSubscriptionRegistry()
+    if cached:
+        find(registry, "/topic/7/x")
+    for number in range(100):
+        subscribe(registry, "s1", str(number), f"/topic/{number}/*")
+    met.clear()
+    assert find(registry, "/topic/7/x") == {"s1": ["7"]}
+    assert met == ([] if cached else ["/topic/7/*"])
+
+
+@pytest.mark.spec("REG-02", "DEST-04")
+def test_the_matcher_may_be_set_later(registry):
+    registry.path_matcher = AntPathMatcher(case_sensitive=False)
+    subscribe(registry, "s1", "a", "/TOPIC/*")
+    assert find(registry, "/topic/x") == {"s1": ["a"]}
+
+
+@pytest.mark.spec("REG-02")
 def test_a_result_never_changes(registry):
     subscribe(registry, "s1", "a", "/topic/x")
     found = registry.matching_subscriptions(application_message("/topic/x"))
@@ -553,6 +578,7 @@ def check_cache(registry: DefaultSubscriptionRegistry) -> None:
         assert pattern.text == text and pattern.subscriptions
         assert set(pattern.destinations) <= alive
         assert all(pattern in entry.patterns for entry in pattern.destinations)
+        assert all(pattern in registry._index.candidates(entry.destination) for entry in pattern.destinations)
 
 
 class RegistryMachine(RuleBasedStateMachine):
