@@ -27,52 +27,11 @@ from .headers import (
 )
 from .message import Message
 from .mime import MimeType, parse_mime_type
+from .mutable_headers import MutableMessageHeaders as MutableMessageHeaders
 
 A = TypeVar("A", bound="MessageHeaderAccessor")
 
 _SHOWN = 80
-
-
-class MutableMessageHeaders(MessageHeaders):
-    """Headers that their accessor may still change. Reading is as for any headers.
-
-    Made without an accessor, they make one when somebody asks for it: most messages of clients pass all stations
-    without one.
-    """
-
-    __slots__ = ("__weakref__", "_accessor", "_accessor_type", "_mutable")
-
-    def __init__(
-        self,
-        values: dict[str, Any],
-        accessor: MessageHeaderAccessor | None,
-        accessor_type: type[MessageHeaderAccessor] | None = None,
-    ) -> None:
-        self._map = values
-        self._id_pending = False
-        self._accessor = accessor
-        self._accessor_type = accessor_type or MessageHeaderAccessor
-        self._mutable = True
-        """Counts while there is no accessor."""
-
-    @property
-    def accessor(self) -> MessageHeaderAccessor:
-        accessor = self._accessor
-        if accessor is None:
-            accessor = self._accessor = self._accessor_type._of_headers(self)
-        return accessor
-
-    @property
-    def mutable(self) -> bool:
-        return self._mutable if self._accessor is None else self._accessor._mutable
-
-    def freeze(self) -> None:
-        """As the accessor's ``set_immutable``."""
-        if self._accessor is not None:
-            self._accessor.set_immutable()
-        elif self._mutable:
-            self._accessor_type._freeze(self._map)
-            self._mutable = False
 
 
 class MessageHeaderAccessor:
@@ -162,7 +121,7 @@ class MessageHeaderAccessor:
             self.set_immutable()
         headers = self._headers() if self._headers is not None else None
         if headers is None:
-            headers = MutableMessageHeaders(self._map, self)
+            headers = MutableMessageHeaders(self._map, type(self), self)
             self._headers = weakref.ref(headers)
         return headers
 

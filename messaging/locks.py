@@ -7,20 +7,20 @@ nothing under it ever switches greenlets: no I/O, no waiting, no code of users.
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 
-def _native() -> Callable[[], AbstractContextManager[bool]]:
+def _native() -> Callable[[], _thread.LockType]:
     # Only looked for: where gevent is not imported nothing is patched, and what is taken now stays native.
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None:
         return threading.Lock
-    allocate_lock: Callable[[], AbstractContextManager[bool]] = monkey.get_original("_thread", "allocate_lock")
+    allocate_lock: Callable[[], _thread.LockType] = monkey.get_original("_thread", "allocate_lock")
     return allocate_lock
 
 
 allocate_lock = _native()
-"""Makes a native lock, to be used with ``with``."""
+"""Makes a native lock."""

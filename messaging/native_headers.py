@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
-from .header_accessor import MessageHeaderAccessor, MutableMessageHeaders
+from .header_accessor import MessageHeaderAccessor
 from .message import Message
+from .mutable_headers import MutableMessageHeaders
 
 NATIVE_HEADERS = "nativeHeaders"
 

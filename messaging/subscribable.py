@@ -102,6 +102,9 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         self._short = (before, freezes, self._handlers) if plain else None
         whole = getattr(self._handlers[0], "handle_broadcast", None) if len(self._handlers) == 1 else None
         self._whole = (before, freezes, whole) if plain and whole is not None else None
+        deaf = all(getattr(each, "ignores_heartbeats", False) for each in self._handlers)
+        self.wants_heartbeats = not (plain and not before and deaf)
+        """Whether anybody would see a heart-beat: an interceptor, or a subscriber without ``ignores_heartbeats``."""
 
     def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
         """As every channel. What a broadcast costs for each recipient is spent here and behind, so that most channels
@@ -147,6 +150,9 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
                     self._deliver(message, freezes, self._handlers)
             except Exception:
                 failed(recipient)
+            except BaseException:  # a killed greenlet: those before get theirs
+                handle_broadcast(broadcast, unseen)
+                raise
         # The same object where it can be: by it the subscriber knows the recipients of the last broadcast again.
         handle_broadcast(broadcast, recipients if len(unseen) == len(recipients) else unseen)
 
@@ -270,7 +276,7 @@ class ImmutableMessageChannelInterceptor(ChannelInterceptor):
     def pre_send(self, message: Message[Any], channel: object) -> Message[Any] | None:
         headers = message.live_headers()
         if headers.__class__ is MutableMessageHeaders and headers.mutable:
-            headers.accessor.set_immutable()
+            headers.freeze()
         return message
 
 

@@ -143,7 +143,7 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
                 self._check_limits()
                 return
 
-    def buffer_text(self, head: bytes, tail: bytes) -> None:
+    def buffer_text(self, head: bytes, tail: bytes, judge: bool = True) -> None:
         """As ``send_text``, for a mailing: what this is part of."""
         self.send_text(head, tail)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .close import CloseStatus, EndReason
-from .handlers import WebSocketHandler
+from .handlers import WebSocketHandler, ignores
 from .message import TextMessage, WebSocketMessage
 from .session import Address, Principal, WebSocketSession
 
@@ -155,6 +155,10 @@ class ExceptionWebSocketHandlerDecorator(WebSocketHandlerDecorator):
 
     __slots__ = ()
 
+    def ignores(self, session: WebSocketSession, text: bytes) -> bool:
+        """See ``TextIgnoringHandler``."""
+        return ignores(self.delegate, session, text)
+
     def after_connection_established(self, session: WebSocketSession) -> None:
         try:
             self.delegate.after_connection_established(session)
@@ -196,6 +200,10 @@ class LoggingWebSocketHandlerDecorator(WebSocketHandlerDecorator):
     """Logs the life of sessions at DEBUG, messages at TRACE (level 5)."""
 
     __slots__ = ()
+
+    def ignores(self, session: WebSocketSession, text: bytes) -> bool:
+        """See ``TextIgnoringHandler``. Nothing is ignored while messages are logged."""
+        return not logger.isEnabledFor(TRACE) and ignores(self.delegate, session, text)
 
     def after_connection_established(self, session: WebSocketSession) -> None:
         logger.debug("New session %s", session.id)

@@ -43,7 +43,7 @@ class Flushable(Protocol):
 
 
 class Mailing(Protocol):
-    """What goes to many sessions and is not yet in their buffers. All of it on the loop's thread only."""
+    """What goes to many sessions and is not yet in their buffers. On the loop's thread, but for the last one."""
 
     def write(self, most: int) -> bool:
         """Write to at most so many sessions; whether there are none left. Must not block and must not raise."""
@@ -51,6 +51,10 @@ class Mailing(Protocol):
 
     def settle(self) -> None:
         """Put what is left into the buffers of its sessions."""
+        ...
+
+    def settle_from_thread(self) -> None:
+        """The same from any other thread, without waiting for the loop."""
         ...
 
 

@@ -120,8 +120,10 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
             self._flusher.settle()
         self.buffer_text(head, tail)
 
-    def buffer_text(self, head: bytes, tail: bytes) -> None:
-        """As ``send_text``, for a mailing: what this is part of."""
+    def buffer_text(self, head: bytes, tail: bytes, judge: bool = True) -> None:
+        """As ``send_text``, for a mailing: what this is part of. Without *judge* the limit is left for the next one to
+        look at, and the loop is not waited for.
+        """
         if self._state is not _OPEN:
             return
         self._queue.append((head, tail))
@@ -131,7 +133,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         if not self._asked:
             self._asked = True
             self._flusher.request(self)
-        if self._buffer_size > self.buffer_size_limit:
+        if judge and self._buffer_size > self.buffer_size_limit:
             self._judge()
 
     def _judge(self) -> None:

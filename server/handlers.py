@@ -5,7 +5,7 @@ Station: the top of the raw WebSocket path; with STOMP the sub-protocol handler 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from .close import CloseStatus, EndReason
@@ -43,6 +43,23 @@ class SubProtocolCapable(Protocol):
     @property
     def sub_protocols(self) -> Sequence[str]:
         """Names in lower case, the preferred first; never ``None``, may be empty."""
+
+
+class TextIgnoringHandler(WebSocketHandler, Protocol):
+    """One that tells of some texts beforehand that it would do nothing with them."""
+
+    def ignores(self, session: WebSocketSession, text: bytes) -> bool:
+        """Whether a whole text message says no more than that its peer is alive, which the session knows already.
+
+        Asked on the loop's thread, when no message waits and none is being handled. Must not block.
+        """
+        ...
+
+
+def ignores(handler: WebSocketHandler, session: WebSocketSession, text: bytes) -> bool:
+    """Whether *handler* is one of these, and ignores this text. Decorators of users see every message."""
+    ask: Callable[[WebSocketSession, bytes], bool] | None = getattr(handler, "ignores", None)
+    return ask is not None and ask(session, text)
 
 
 class AbstractWebSocketHandler:

@@ -35,7 +35,7 @@ class SessionLife:
         self.read_ms = self.written_ms = now_ms
         self.read_timeout_ms = read_timeout_ms
         self.write_interval_ms = write_interval_ms
-        self._idle_ms = idle_ms
+        self._idle_ms = idle_ms if read_timeout_ms else None
 
     def is_silent(self, now_ms: float) -> bool:
         limit = self.read_timeout_ms

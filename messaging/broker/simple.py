@@ -7,11 +7,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..channel import MessageChannel, SubscribableChannel
 from ..events import ApplicationEvents, SessionSubscribedEvent
 from ..executor import TaskScheduler
+from ..headers import MessageHeaders
 from ..interceptable import AbstractMessageChannel
 from ..message import Message
 from ..native_headers import first_native_header
@@ -25,6 +27,7 @@ from ..simp.accessor import (
     SESSION_ID,
     USER,
     SimpMessageHeaderAccessor,
+    simp_headers,
 )
 from ..simp.ordered import OrderedMessageChannelDecorator
 from ..simp.types import SimpMessageType
@@ -43,6 +46,8 @@ _UNSUPPORTED = frozenset(
 )
 _WITH_RECEIPT = frozenset((SimpMessageType.MESSAGE, SimpMessageType.SUBSCRIBE, SimpMessageType.UNSUBSCRIBE))
 """What is answered by a RECEIPT from here: DISCONNECT is by its acknowledgement."""
+SESSIONS_AT_ONCE = 500
+"""Looked after in one go: some milliseconds."""
 
 
 class _Session(SessionLife):
@@ -75,6 +80,9 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     Messages and the calls below may come from any thread; ``start`` and ``stop`` from one at a time.
     """
+
+    ignores_heartbeats = True
+    """Sessions that need not hand them over know themselves when they last read something (``IDLE_CLOCK``)."""
 
     def __init__(
         self,
@@ -118,6 +126,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         self._dropped_of_clients = self._dropped | {ORIGINAL_DESTINATION}
         self._sessions: dict[str, _Session] = {}
         self._has_ordered_sessions = False
+        self._scheduler = task_scheduler
         self._now_ms: Callable[[], float] = task_scheduler.now_ms if task_scheduler else _monotonic_ms
         self.heartbeats = BrokerHeartbeats(heartbeat_ms, task_scheduler)
 
@@ -305,23 +314,39 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
     def _send(self, accessor: SimpMessageHeaderAccessor) -> None:
         """To one client, past any ordered channel; left mutable for the interceptors."""
         accessor.leave_mutable = True
+        self._send_headers(accessor.message_headers, accessor.session_id)
+
+    def _send_headers(self, headers: MessageHeaders, session_id: str | None) -> None:
         try:
-            self.client_outbound_channel.send(Message(b"", accessor.message_headers))
+            self.client_outbound_channel.send(Message(b"", headers))
         except Exception:  # the client is gone or its channel is: its session ends by itself
-            logger.exception("Failed to send to session %s", accessor.session_id)
+            logger.exception("Failed to send to session %s", session_id)
 
     # -- heart-beats
 
+    def _send_heartbeat(self, session: _Session) -> None:
+        values: dict[str, Any] = {MESSAGE_TYPE: SimpMessageType.HEARTBEAT, SESSION_ID: session.id}
+        if session.user is not None:
+            values[USER] = session.user
+        self._send_headers(simp_headers(values), session.id)
+
     def _tick(self) -> None:
         """End sessions that have gone silent, and write to those that would think the same of us (SB-04)."""
+        self._look_after(list(self._sessions.values()), 0)
+
+    def _look_after(self, sessions: Sequence[_Session], start: int) -> None:
+        """Of many sessions so many that nobody notices; the scheduler comes back for the others."""
         now_ms = self._now_ms()
-        for session in list(self._sessions.values()):
+        for session in sessions[start : start + SESSIONS_AT_ONCE]:
             if session.is_silent(now_ms):
                 silent_ms = session.read_timeout_ms
                 logger.info("No messages received in session %s for %d ms: closing", session.id, silent_ms)
                 self._end_session(session.id, session.user, None)
             elif session.wants_write(now_ms, self.heartbeats.period_ms):
-                self._send(_accessor(SimpMessageType.HEARTBEAT, session.id, session.user))
+                self._send_heartbeat(session)
+        start += SESSIONS_AT_ONCE
+        if start < len(sessions) and self._scheduler is not None:
+            self._scheduler.schedule(partial(self._look_after, sessions, start), 0)
 
 
 def _accessor(message_type: SimpMessageType, session_id: str, user: Any) -> SimpMessageHeaderAccessor:

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..header_accessor import MutableMessageHeaders
 from ..headers import CONTENT_TYPE, MessageHeaders
 from ..message import Message
 from ..mime import MimeType
+from ..mutable_headers import MutableMessageHeaders, bare_values_of
 from .content_type import ContentTypeResolver, DefaultContentTypeResolver
 
 
@@ -43,6 +43,7 @@ class AbstractMessageConverter(ABC):
 
     def add_supported_mime_types(self, mime_types: Iterable[MimeType]) -> None:
         self._supported_mime_types = (*self._supported_mime_types, *mime_types)
+        self._answer_questions()
 
     @property
     def content_type_resolver(self) -> ContentTypeResolver | None:
@@ -51,6 +52,7 @@ class AbstractMessageConverter(ABC):
     @content_type_resolver.setter
     def content_type_resolver(self, resolver: ContentTypeResolver) -> None:
         self._content_type_resolver = resolver
+        self._answer_questions()
 
     @property
     def strict_content_type_match(self) -> bool:
@@ -65,6 +67,7 @@ class AbstractMessageConverter(ABC):
             if self._content_type_resolver is None:
                 raise ValueError("Strict match requires ContentTypeResolver")
         self._strict_content_type_match = strict
+        self._answer_questions()
 
     @property
     def serialized_payload_class(self) -> type[bytes] | type[str]:
@@ -88,13 +91,27 @@ class AbstractMessageConverter(ABC):
     def to_message(
         self, payload: Any, headers: Mapping[str, Any] | None = None, hint: Any = None
     ) -> Message[Any] | None:
-        if not self.supports(type(payload)):
-            return None
+        return self._write(payload, headers, hint) if self.supports(type(payload)) else None
+
+    def _write(self, payload: Any, headers: Mapping[str, Any] | None, hint: Any) -> Message[Any] | None:
+        """The message for a payload of a class that is supported."""
+        if self._answers is not None:
+            resolver, mime_type, default = self._answers
+            bare = bare_values_of(headers)
+            if bare is not None and CONTENT_TYPE not in bare and resolver.default_mime_type is mime_type:
+                content = self._convert_to(payload, mime_type, hint)
+                if content is None:
+                    return None
+                if default is not None:
+                    bare[CONTENT_TYPE] = default
+                return Message(content, headers)
         mime_type = self.resolve_mime_type(headers)
         if not self.supports_mime_type(mime_type):
             return None
         content = self._convert_to(payload, mime_type, hint)
         return None if content is None else _with_headers(content, headers, self.default_content_type(payload))
+
+    # -- questions
 
     def resolve_mime_type(self, headers: Mapping[str, Any] | None) -> MimeType | None:
         resolver = self._content_type_resolver
@@ -116,11 +133,23 @@ class AbstractMessageConverter(ABC):
         """What the header ``contentType`` becomes where there is none: the first supported type."""
         return self._supported_mime_types[0] if self._supported_mime_types else None
 
+    def _answer_questions(self) -> None:
+        """Ask once about headers without content type, which nearly all are: what is resolved, and what it becomes.
+
+        None where the answers may be others each time, or the payload would be refused.
+        """
+        self._answers: tuple[DefaultContentTypeResolver, MimeType | None, MimeType | None] | None = None
+        resolver = self._content_type_resolver
+        if type(resolver) is DefaultContentTypeResolver and not _answers_questions_itself(type(self)):
+            mime_type = resolver.default_mime_type
+            if self.supports_mime_type(mime_type):
+                self._answers = resolver, mime_type, self.default_content_type(None)
+
     # -- hooks for subclasses
 
     @abstractmethod
     def supports(self, target: Any) -> bool:
-        """Whether this class (or other annotation) is for this converter."""
+        """Whether this class (or other annotation) is for this converter: always the same answer."""
 
     @abstractmethod
     def _convert_from(self, message: Message[Any], target: Any, mime_type: MimeType | None, hint: Any) -> Any:
@@ -131,7 +160,17 @@ class AbstractMessageConverter(ABC):
         """The payload serialized, or None."""
 
 
+def _answers_questions_itself(cls: type[AbstractMessageConverter]) -> bool:
+    questions = ("resolve_mime_type", "supports_mime_type", "default_content_type")
+    return any(getattr(cls, each) is not getattr(AbstractMessageConverter, each) for each in questions)
+
+
 def _with_headers(content: Any, headers: Mapping[str, Any] | None, mime_type: MimeType | None) -> Message[Any]:
+    bare = bare_values_of(headers)
+    if bare is not None:
+        if mime_type is not None and CONTENT_TYPE not in bare:
+            bare[CONTENT_TYPE] = mime_type
+        return Message(content, headers)
     accessor = headers.accessor if isinstance(headers, MutableMessageHeaders) else None
     if accessor is not None and accessor.is_mutable:
         if mime_type is not None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..message import Message
 from ..mime import APPLICATION_JSON
+from .base import AbstractMessageConverter
 from .builtin import ByteArrayMessageConverter, StringMessageConverter
 from .content_type import DefaultContentTypeResolver
 from .contract import MessageConverter
 from .json import JsonMessageConverter
+
+REMEMBERED_CLASSES = 1024
+"""How many classes of payloads a composite knows the converters of."""
+
+Writer = Callable[[Any, Mapping[str, Any] | None, Any], Message[Any] | None]
+"""As ``to_message``."""
 
 
 class CompositeMessageConverter:
@@ -18,13 +25,23 @@ class CompositeMessageConverter:
 
     def __init__(self, converters: Iterable[MessageConverter]) -> None:
         """Raises ValueError for no converter at all."""
-        self.converters: tuple[MessageConverter, ...] = tuple(converters)
+        self.converters = tuple(converters)
+
+    @property
+    def converters(self) -> tuple[MessageConverter, ...]:
         """In the order in which they are asked. Never empty."""
-        if not self.converters:
+        return self._converters
+
+    @converters.setter
+    def converters(self, converters: tuple[MessageConverter, ...]) -> None:
+        if not converters:
             raise ValueError("Converters must not be empty")
+        self._converters = converters
+        self._writers: dict[type, tuple[Writer, ...]] = {}
+        """For classes of payloads of late: what may make messages of them."""
 
     def from_message(self, message: Message[Any], target: Any, hint: Any = None) -> Any:
-        for converter in self.converters:
+        for converter in self._converters:
             result = converter.from_message(message, target, hint)
             if result is not None:
                 return result
@@ -33,14 +50,29 @@ class CompositeMessageConverter:
     def to_message(
         self, payload: Any, headers: Mapping[str, Any] | None = None, hint: Any = None
     ) -> Message[Any] | None:
-        for converter in self.converters:
-            result = converter.to_message(payload, headers, hint)
+        for write in self._writers.get(payload.__class__) or self._find_writers(payload.__class__):
+            result = write(payload, headers, hint)
             if result is not None:
                 return result
         return None
 
+    def _find_writers(self, payload_class: type) -> tuple[Writer, ...]:
+        found = tuple(write for each in self._converters if (write := _writer(each, payload_class)) is not None)
+        if len(self._writers) >= REMEMBERED_CLASSES:
+            self._writers.clear()
+        self._writers[payload_class] = found
+        return found
+
     def __repr__(self) -> str:
         return f"CompositeMessageConverter[converters={[type(each).__name__ for each in self.converters]}]"
+
+
+def _writer(converter: MessageConverter, payload_class: type) -> Writer | None:
+    """What makes messages of payloads of this class; None where the converter would only ask what it supports."""
+    if isinstance(converter, AbstractMessageConverter):
+        if type(converter).to_message is AbstractMessageConverter.to_message:
+            return converter._write if converter.supports(payload_class) else None
+    return converter.to_message
 
 
 def default_converters(

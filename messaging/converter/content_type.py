@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..headers import CONTENT_TYPE
+from ..headers import CONTENT_TYPE, MessageHeaders
 from ..mime import MimeType, parse_mime_type
 
 
@@ -27,7 +27,9 @@ class DefaultContentTypeResolver:
 
     def resolve(self, headers: Mapping[str, Any] | None) -> MimeType | None:
         """Raises ValueError for a header that is neither a MimeType nor a string, and for a string that is no type."""
-        value = headers.get(CONTENT_TYPE) if headers is not None else None
+        value = None
+        if headers is not None:
+            value = (headers._map if isinstance(headers, MessageHeaders) else headers).get(CONTENT_TYPE)
         if value is None:
             return self.default_mime_type
         if isinstance(value, MimeType):

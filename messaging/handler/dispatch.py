@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 class MappedMethod:
     """A method with all that is needed to call it."""
 
-    __slots__ = ("controller", "exception_handlers", "invocable", "reply")
+    __slots__ = ("call", "controller", "exception_handlers", "invocable", "reply")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class MappedMethod:
         exception_handlers: ExceptionHandlerMethodResolver,
     ) -> None:
         self.invocable = invocable
+        self.call = invocable.call
         self.reply = reply
         """What to do with its return value; None where it is declared to return None."""
         self.controller = controller
@@ -66,7 +67,7 @@ class MethodMessageHandler:
         self._return_value_handlers = tuple(return_value_handlers)
         self._placeholders = placeholders
         self._future_executor = future_executor
-        self._registry: MappingRegistry[MappedMethod] = MappingRegistry(self.path_matcher)
+        self._registry: MappingRegistry[MappedMethod] = MappingRegistry(self.path_matcher, self.lookup_destination)
         self._advice: tuple[Advice, ...] = ()
 
     # -- registration
@@ -129,27 +130,38 @@ class MethodMessageHandler:
 
     # -- handling
 
-    def dispatch(self, message: Message[Any], kind: MappingKind, lookup_destination: str) -> None:
+    def lookup_destination(self, destination: str) -> str | None:
+        """The part of a destination that methods are mapped to, None when that is nobody's.
+
+        Asked once for a destination that is remembered. Here all of it.
+        """
+        return destination
+
+    def dispatch(self, message: Message[Any], kind: MappingKind, destination: str) -> None:
         """Call the method for this destination; without one, nothing happens but a debug line.
 
         Errors of the method and of its arguments go to exception handlers, or to ``unhandled``; an ambiguous mapping
         raises RuntimeError.
         """
-        match = self._registry.find(kind, lookup_destination)
+        match = self._registry.find(kind, destination)
         if match is None:
             logger.debug("No matching message handler methods.")
             return
-        invocation = InvocationMessage(message, lookup_destination, match.variables.copy())
+        invocation = InvocationMessage(message, match.lookup_destination, match.variables)
         try:
             self.handle_match(match.handler, invocation)
         finally:
-            if invocation._live is not None:
+            if invocation._headers is not None:
                 invocation.freeze()
 
     def handle_match(self, mapped: MappedMethod, message: InvocationMessage) -> None:
         """Call the method; a subclass binds what its methods need around this."""
+        self.call(mapped, message)
+
+    def call(self, mapped: MappedMethod, message: InvocationMessage) -> None:
+        """Call the method, and deal with what it returns or raises."""
         try:
-            value = mapped.invocable.invoke(message)
+            value = mapped.call(message)
             if value is not None and mapped.reply is not None:
                 if is_future(value):
                     self._reply_later(mapped, value, message)
@@ -180,7 +192,7 @@ class MethodMessageHandler:
                     self._reply_later(mapped, value, message)
                 else:
                     mapped.reply(value, message)
-            except Exception as failure:  # as in handle_match
+            except Exception as failure:  # as in call
                 self._handle_error(failure, mapped, message)
 
     # -- errors

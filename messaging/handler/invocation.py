@@ -7,6 +7,7 @@ somebody does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..header_accessor import MessageHeaderAccessor
@@ -22,57 +23,68 @@ TEMPLATE_VARIABLES = "DestinationVariableMethodArgumentResolver.templateVariable
 class InvocationMessage(Message[Any]):
     """The message as handler methods see it, with an accessor that stays mutable until the handling ends."""
 
-    __slots__ = ("_live", "lookup_destination", "original", "variables")
+    __slots__ = ("lookup_destination", "original", "values", "variables")
 
     def __init__(self, original: Message[Any], lookup_destination: str, variables: dict[str, str]) -> None:
+        """*variables* are read, and copied for those who may change them."""
         self._payload = original.payload
-        self._live: MessageHeaders | None = None
+        self._headers = None  # type: ignore[assignment]  # made by the property when somebody looks
         self.original = original
+        self.values = original.headers._map
+        """Of the original's headers; to be read only."""
         self.lookup_destination = lookup_destination
         self.variables = variables
 
     @property
     def headers(self) -> MessageHeaders:
-        return self._live if self._live is not None else self._build()
-
-    def live_headers(self) -> MessageHeaders | None:
-        return self._live
+        headers: MessageHeaders | None = self._headers
+        return headers if headers is not None else self._build()
 
     @property
     def readable(self) -> Message[Any]:
         """What a converter reads: this message, or the original while this has no headers of its own."""
-        return self if self._live is not None else self.original
+        return self if self._headers is not None else self.original
 
     def freeze(self) -> None:
         """Make the headers immutable: the handling is over."""
-        if self._live is not None:
-            accessor = MessageHeaderAccessor.get_accessor(self._live)
+        if self._headers is not None:
+            accessor = MessageHeaderAccessor.get_accessor(self._headers)
             if accessor is not None:
                 accessor.set_immutable()
 
     def _build(self) -> MessageHeaders:
         accessor = MessageHeaderAccessor.get_mutable_accessor(self.original)
         accessor.set_header(LOOKUP_DESTINATION, self.lookup_destination)
-        accessor.set_header(TEMPLATE_VARIABLES, self.variables)
+        accessor.set_header(TEMPLATE_VARIABLES, self.variables.copy())
         accessor.leave_mutable = True
-        self._live = accessor.message_headers
-        return self._live
+        self._headers = accessor.message_headers
+        return self._headers
 
 
 def header_of(message: Message[Any], name: str) -> Any:
     """One header, without building the others; None when there is none."""
-    if message.__class__ is InvocationMessage and message._live is None:
+    if message.__class__ is InvocationMessage and message._headers is None:
         if name == LOOKUP_DESTINATION:
             return message.lookup_destination
         if name == TEMPLATE_VARIABLES:
-            return message.variables
+            return message.variables.copy()
         message = message.original
     headers = message.headers
     return headers._map.get(name) if name != ID else headers.id
 
 
+def protocol_values(message: Message[Any]) -> Mapping[str, Any]:
+    """For the headers of the protocol, such as the session's id: those that ``header_of`` would find, all at once.
+
+    The message's id and the two headers above may not be among them.
+    """
+    if message.__class__ is InvocationMessage and message._headers is None:
+        return message.values
+    return message.headers._map
+
+
 def template_variables(message: Message[Any]) -> dict[str, str] | None:
-    """The variables of the mapping's pattern, or None when the message came another way."""
+    """The variables of the mapping's pattern, to be read only; None when the message came another way."""
     if message.__class__ is InvocationMessage:
         return message.variables
     variables: dict[str, str] | None = message.headers.get(TEMPLATE_VARIABLES)

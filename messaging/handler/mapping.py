@@ -44,20 +44,23 @@ class MappingInfo:
 
 
 class MappingMatch(Generic[H]):
-    """The method for a destination, and the variables of the pattern that won."""
+    """The method for a destination, and the variables of the pattern that won: not to be changed."""
 
-    __slots__ = ("handler", "variables")
+    __slots__ = ("handler", "lookup_destination", "variables")
 
-    def __init__(self, handler: H, variables: dict[str, str]) -> None:
+    def __init__(self, handler: H, lookup_destination: str, variables: dict[str, str]) -> None:
         self.handler = handler
+        self.lookup_destination = lookup_destination
         self.variables = variables
 
 
 class MappingRegistry(Generic[H]):
     """Finds the one method for a destination. Any thread may ask; answers are remembered."""
 
-    def __init__(self, path_matcher: PathMatcher) -> None:
+    def __init__(self, path_matcher: PathMatcher, lookup: Callable[[str], str | None] | None = None) -> None:
+        """*lookup* gives the part of a destination that patterns are for, None for nobody's; by default the whole."""
         self._matcher = path_matcher
+        self._lookup = lookup
         self._mappings: dict[MappingInfo, H] = {}
         self._direct: dict[str, list[MappingInfo]] = {}
         self._cache: dict[MappingKind, dict[str, MappingMatch[H] | None]] = {kind: {} for kind in MappingKind}
@@ -98,6 +101,10 @@ class MappingRegistry(Generic[H]):
             return found
 
     def _find(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
+        lookup_destination = destination if self._lookup is None else self._lookup(destination)
+        return None if lookup_destination is None else self._best(kind, lookup_destination)
+
+    def _best(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
         matches = self._matches(self._direct.get(destination, ()), kind, destination)
         if not matches:
             matches = self._matches(self._mappings, kind, destination)
@@ -110,7 +117,8 @@ class MappingRegistry(Generic[H]):
             raise RuntimeError(
                 f"Ambiguous handler methods mapped for destination '{destination}': {{{best}, {matches[1][1]}}}"
             )
-        return MappingMatch(best, self._matcher.extract_uri_template_variables(patterns[0], destination))
+        variables = self._matcher.extract_uri_template_variables(patterns[0], destination)
+        return MappingMatch(best, destination, variables)
 
     def _matches(self, infos: Iterable[MappingInfo], kind: MappingKind, destination: str) -> list[tuple[list[str], H]]:
         """Each mapping that matches, with its matching patterns, the best one first."""

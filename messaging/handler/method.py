@@ -58,7 +58,7 @@ def method_name(function: Any, owner: Any = None) -> str:
 class InvocableHandlerMethod:
     """A handler method with a way to each of its arguments, found once."""
 
-    __slots__ = ("_getters", "_keyword_getters", "method", "_function")
+    __slots__ = ("_function", "_getters", "_keyword_getters", "call", "method")
 
     def __init__(self, method: HandlerMethod, resolvers: Sequence[HandlerMethodArgumentResolver]) -> None:
         self.method = method
@@ -66,6 +66,8 @@ class InvocableHandlerMethod:
         getters = [(each, self._find(each, resolvers)) for each in method.parameters]
         self._getters = tuple(getter for each, getter in getters if not each.is_keyword_only)
         self._keyword_getters = tuple((each.name, getter) for each, getter in getters if each.is_keyword_only)
+        self.call = _caller(self._function, self._getters, self._keyword_getters)
+        """``invoke`` without anything provided."""
 
     def invoke(self, message: Message[Any], provided: Iterable[Any] = ()) -> Any:
         """Call the method and return what it returns; *provided* values are given to parameters of their types first.
@@ -74,10 +76,7 @@ class InvocableHandlerMethod:
         """
         if provided:
             return self._invoke_with(message, tuple(provided))
-        if self._keyword_getters:
-            keywords = {name: getter(message) for name, getter in self._keyword_getters}
-            return self._function(*[getter(message) for getter in self._getters], **keywords)
-        return self._function(*[getter(message) for getter in self._getters])
+        return self.call(message)
 
     def _invoke_with(self, message: Message[Any], provided: tuple[Any, ...]) -> Any:
         positional, keywords = [], {}
@@ -106,6 +105,23 @@ class InvocableHandlerMethod:
             )
 
         return refuse
+
+
+def _caller(
+    function: Callable[..., Any],
+    getters: Sequence[ArgumentGetter],
+    keyword_getters: Sequence[tuple[str, ArgumentGetter]],
+) -> Callable[[Message[Any]], Any]:
+    """What calls *function* with its arguments for a message. Most methods take one, which needs no list."""
+    if len(getters) == 1 and not keyword_getters:
+        [getter] = getters
+        return lambda message: function(getter(message))
+
+    def call(message: Message[Any]) -> Any:
+        keywords = {name: getter(message) for name, getter in keyword_getters}
+        return function(*[getter(message) for getter in getters], **keywords)
+
+    return call
 
 
 def _fits(parameter: MethodParameter, value: Any) -> bool:

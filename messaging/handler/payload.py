@@ -50,7 +50,7 @@ class PayloadMethodArgumentResolver(BindingResolver):
 
         def get(message: Message[Any]) -> Any:
             value = message.payload
-            if is_empty(value):
+            if (not value or value.__class__ is not bytes) and is_empty(value):
                 if required:
                     _refuse(parameter, message, ["Payload value must not be empty"])
                 return default

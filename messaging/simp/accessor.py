@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from ..header_accessor import MutableMessageHeaders
 from ..message import Message
+from ..mutable_headers import MutableMessageHeaders
 from ..native_headers import NativeMessageHeaderAccessor
 from .types import Principal, SimpMessageType
 
@@ -56,18 +56,6 @@ class SimpMessageHeaderAccessor(NativeMessageHeaderAccessor):
     def _of_headers(cls, headers: MutableMessageHeaders) -> Self:
         self = super()._of_headers(headers)
         self._user_callback = None
-        return self
-
-    @classmethod
-    def of_values(cls, values: dict[str, Any]) -> Self:
-        """For the hot path: left mutable, and takes *values* over without a copy; there must be no native headers, id
-        or timestamp among them.
-        """
-        self = cls.__new__(cls)
-        self._map = values
-        self._mutable = self._leave_mutable = True
-        self._modified = self._timestamp = False
-        self._headers = self._native = self._id_generator = self._user_callback = None
         return self
 
     def set_immutable(self) -> None:
@@ -186,7 +174,12 @@ class SimpMessageHeaderAccessor(NativeMessageHeaderAccessor):
         return f" user={user.name}" if user is not None else ""
 
 
-# -- the same headers in any mapping, without an accessor
+# -- the same headers without an accessor
+
+
+def simp_headers(values: dict[str, Any]) -> MutableMessageHeaders:
+    """Headers that can still be changed, without an accessor before somebody asks for it; *values* are taken over."""
+    return MutableMessageHeaders(values, SimpMessageHeaderAccessor)
 
 
 def message_type_of(headers: Mapping[str, Any]) -> SimpMessageType | None:

@@ -54,6 +54,9 @@ _KINDS: dict[SimpMessageType | None, MappingKind] = {
 class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
     """Hands messages with an application destination to annotated methods, and their return values to the broker."""
 
+    ignores_heartbeats = True
+    """They have no destination."""
+
     def __init__(
         self,
         inbound: SubscribableChannel,
@@ -154,12 +157,9 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
         destination = headers.get(DESTINATION)
         if destination is None or (self._prefixes and not destination.startswith(self._prefixes)):
             return
-        lookup_destination = self.lookup_destination(destination)
-        if lookup_destination is None:
-            return
         kind = _KINDS.get(headers.get(MESSAGE_TYPE))
         if kind is not None:
-            self.dispatch(message, kind, lookup_destination)
+            self.dispatch(message, kind, destination)
         else:
             logger.debug("No matching message handler methods.")
 
@@ -174,12 +174,12 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
 
     def handle_match(self, mapped: MappedMethod, message: InvocationMessage) -> None:
         current = current_attributes_or_none()
-        if current is not None and current.are_those_of(message.original):  # the thread that the frame came in by
-            super().handle_match(mapped, message)
+        if current is not None and current.are_those_of(message.values):  # the thread that the frame came in by
+            self.call(mapped, message)
             return
         token = bind(SimpAttributes.from_message(message.original))
         try:
-            super().handle_match(mapped, message)
+            self.call(mapped, message)
         finally:
             unbind(token)
 

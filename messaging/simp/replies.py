@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..exceptions import MissingSessionUserError
-from ..handler.invocation import header_of, lookup_destination, template_variables
+from ..handler.invocation import header_of, lookup_destination, protocol_values, template_variables
 from ..handler.mapping import Placeholders, resolve_placeholders
 from ..handler.marks import MappingKind, Marks
 from ..handler.method import HandlerMethod
@@ -16,10 +16,20 @@ from ..header_accessor import MessageHeaderInitializer
 from ..headers import MessageHeaders
 from ..message import Message
 from ..native_headers import NATIVE_HEADERS
-from .accessor import DESTINATION, MESSAGE_TYPE, SESSION_ID, SUBSCRIPTION_ID, USER, SimpMessageHeaderAccessor
+from .accessor import (
+    DESTINATION,
+    MESSAGE_TYPE,
+    SESSION_ID,
+    SUBSCRIPTION_ID,
+    USER,
+    SimpMessageHeaderAccessor,
+    simp_headers,
+)
 from .types import SimpMessageType, destination_user_name
 
 CONVERSION_HINT = "conversionHint"
+
+_MESSAGE = SimpMessageType.MESSAGE  # a name of the module costs a third of the member of an enum
 
 HeaderFilter = Callable[[str], bool]
 
@@ -55,17 +65,19 @@ class ReplyHeaders:
         destination: str | None = None,
     ) -> MessageHeaders:
         """Headers that are still mutable, so that the sending template goes on with them in place."""
-        values: dict[str, Any] = {MESSAGE_TYPE: SimpMessageType.MESSAGE, CONVERSION_HINT: method.return_parameter}
+        values: dict[str, Any] = {MESSAGE_TYPE: _MESSAGE, CONVERSION_HINT: method.return_parameter}
         if session_id is not None:
             values[SESSION_ID] = session_id
         if subscription_id is not None:
             values[SUBSCRIPTION_ID] = subscription_id
             values[DESTINATION] = destination
-        accessor = SimpMessageHeaderAccessor.of_values(values)
+        if self.header_initializer is None and not self._filters:
+            return simp_headers(values)
+        accessor = SimpMessageHeaderAccessor(values)
+        accessor.leave_mutable = True
         if self.header_initializer is not None:
             self.header_initializer.init_headers(accessor)
-        if self._filters:
-            self._copy_native(message, accessor)
+        self._copy_native(message, accessor)
         return accessor.message_headers
 
     def _copy_native(self, message: Message[Any], accessor: SimpMessageHeaderAccessor) -> None:
@@ -120,9 +132,10 @@ class SendToMethodReturnValueHandler(BindingReturnValueHandler):
         send, create = self._template.convert_and_send, self._headers.create
 
         def reply(value: Any, message: Message[Any]) -> None:
-            session_id = header_of(message, SESSION_ID)
+            session_id = protocol_values(message).get(SESSION_ID)
             for target in targets:
-                send(target(message), value, create(message, method, session_id))
+                destination = target if isinstance(target, str) else target(message)
+                send(destination, value, create(message, method, session_id))
 
         return reply
 
@@ -130,8 +143,8 @@ class SendToMethodReturnValueHandler(BindingReturnValueHandler):
         send, create = self._template.convert_and_send_to_user, self._headers.create
 
         def reply(value: Any, message: Message[Any]) -> None:
-            principal = header_of(message, USER)
-            session_id = header_of(message, SESSION_ID)
+            values = protocol_values(message)
+            principal, session_id = values.get(USER), values.get(SESSION_ID)
             if principal is not None:
                 user, narrowed = destination_user_name(principal), None if broadcast else session_id
             elif session_id is not None:
@@ -139,7 +152,8 @@ class SendToMethodReturnValueHandler(BindingReturnValueHandler):
             else:
                 raise MissingSessionUserError('No "user" header in message', message)
             for target in targets:
-                send(user, target(message), value, create(message, method, narrowed))
+                destination = target if isinstance(target, str) else target(message)
+                send(user, destination, value, create(message, method, narrowed))
 
         return reply
 
@@ -150,7 +164,8 @@ class SendToMethodReturnValueHandler(BindingReturnValueHandler):
         return tuple(_target(resolve_placeholders(each, self._placeholders)) for each in destinations)
 
 
-_Target = Callable[[Message[Any]], str]
+_Target = str | Callable[[Message[Any]], str]
+"""A destination, or how to find it for a message."""
 
 
 def has_reply_marks(method: HandlerMethod) -> bool:
@@ -177,7 +192,7 @@ def _default_destination(prefix: str, message: Message[Any]) -> str:
 def _target(destination: str) -> _Target:
     """A destination with ``{var}`` replaced for each message; raises ValueError for a variable that does not exist."""
     if _VARIABLE.search(destination) is None:
-        return lambda message: destination
+        return destination
 
     def expand(message: Message[Any]) -> str:
         variables = template_variables(message) or {}

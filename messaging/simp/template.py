@@ -7,13 +7,16 @@ from typing import Any
 from ..channel import INDEFINITE_TIMEOUT, MessageChannel
 from ..converter.contract import MessageConverter
 from ..exceptions import MessageDeliveryError
-from ..header_accessor import MessageHeaderInitializer, MutableMessageHeaders
+from ..header_accessor import MessageHeaderInitializer
 from ..message import Message
+from ..mutable_headers import MutableMessageHeaders, bare_values_of
 from ..native_headers import NATIVE_HEADERS
 from ..template.contract import Headers, MessagePostProcessor
 from ..template.sending import AbstractMessageSendingTemplate
-from .accessor import DESTINATION, SimpMessageHeaderAccessor
+from .accessor import DESTINATION, MESSAGE_TYPE, SimpMessageHeaderAccessor, simp_headers
 from .types import SimpMessageType
+
+_MESSAGE = SimpMessageType.MESSAGE  # a name of the module costs a third of the member of an enum
 
 
 class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
@@ -112,23 +115,26 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
         return f"{self._user_destination_prefix}{user.replace('/', '%2F')}{slash}{destination}"
 
     def _do_send(self, destination: str, message: Message[Any]) -> None:
-        accessor = SimpMessageHeaderAccessor.get_accessor(message)
-        if accessor is not None and accessor.is_mutable:
-            accessor.destination = destination
-            accessor.set_message_type_if_not_set(SimpMessageType.MESSAGE)
+        bare = bare_values_of(message._headers, SimpMessageHeaderAccessor)
+        if bare is not None:
+            bare[DESTINATION] = destination
+            bare.setdefault(MESSAGE_TYPE, _MESSAGE)
         else:
-            message = self._copy_for(destination, message, accessor)
+            message = self._addressed(destination, message)
         self._send_internal(destination, message)
 
-    def _copy_for(
-        self, destination: str, message: Message[Any], accessor: SimpMessageHeaderAccessor | None
-    ) -> Message[Any]:
-        """The message with other headers, of the same kind of accessor if it had one."""
-        mutable = SimpMessageHeaderAccessor.wrap(message) if accessor is None else type(accessor).wrap(message)
-        self._init_headers(mutable)
-        mutable.destination = destination
-        mutable.set_message_type_if_not_set(SimpMessageType.MESSAGE)
-        return Message(message.payload, mutable.message_headers)
+    def _addressed(self, destination: str, message: Message[Any]) -> Message[Any]:
+        """The message itself while its headers can be changed, else one with other headers, of the same kind of
+        accessor if it had one.
+        """
+        accessor = SimpMessageHeaderAccessor.get_accessor(message)
+        if accessor is not None and accessor.is_mutable:
+            _address(accessor, destination)
+            return message
+        other = SimpMessageHeaderAccessor.wrap(message) if accessor is None else type(accessor).wrap(message)
+        self._init_headers(other)
+        _address(other, destination)
+        return Message(message.payload, other.message_headers)
 
     def _send_internal(self, destination: str, message: Message[Any]) -> None:
         timeout_ms = self.send_timeout_ms
@@ -139,13 +145,16 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
             )
 
     def _process_headers_to_send(self, headers: Headers | None) -> Headers:
-        if headers is not None and (_has_accessor(headers) or NATIVE_HEADERS in headers):
-            return headers
+        if headers is not None:
+            if _has_accessor(headers) or NATIVE_HEADERS in headers:
+                return headers
+        elif self.header_initializer is None:
+            return simp_headers({MESSAGE_TYPE: _MESSAGE})
         return self._accessor_for(headers).message_headers
 
     def _accessor_for(self, headers: Headers | None) -> SimpMessageHeaderAccessor:
         """A new accessor, left mutable, for the headers that a caller gave."""
-        accessor = SimpMessageHeaderAccessor(SimpMessageType.MESSAGE)
+        accessor = SimpMessageHeaderAccessor(_MESSAGE)
         self._init_headers(accessor)
         accessor.leave_mutable = True
         if headers:
@@ -161,5 +170,10 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
             self.header_initializer.init_headers(accessor)
 
 
+def _address(accessor: SimpMessageHeaderAccessor, destination: str) -> None:
+    accessor.destination = destination
+    accessor.set_message_type_if_not_set(_MESSAGE)
+
+
 def _has_accessor(headers: Headers) -> bool:
-    return isinstance(headers, MutableMessageHeaders) and isinstance(headers.accessor, SimpMessageHeaderAccessor)
+    return isinstance(headers, MutableMessageHeaders) and issubclass(headers._accessor_type, SimpMessageHeaderAccessor)

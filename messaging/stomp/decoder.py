@@ -7,19 +7,36 @@ the frame parser.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ..exceptions import StompConversionError
 from ..header_accessor import MessageHeaderInitializer
 from ..message import Message
 from ..mime import InvalidMimeTypeError
+from ..mutable_headers import MutableMessageHeaders
+from ..native_headers import NATIVE_HEADERS
 from .command import COMMANDS
-from .frame import Heartbeat, StompFrame, StompFrameError
+from .frame import FrameHead, Heartbeat, StompFrame, StompFrameError
 from .frame_parser import DEFAULT_BUFFER_LIMIT, FrameParser, parse_frames
-from .headers import headers_of_frame, headers_of_heartbeat
+from .headers import StompHeaderAccessor, headers_of_frame, headers_of_heartbeat
 
 # Differs from Spring: whatever is wrong with the peer's bytes, an unknown command or content type too, is one kind of
 # error, since its answer is one, too.
 _BROKEN = (StompFrameError, InvalidMimeTypeError)
+
+
+def _headers_of(head: FrameHead) -> MutableMessageHeaders:
+    """The headers of a frame, left mutable. What they are besides the native ones is worked out once for each head."""
+    remembered: dict[str, Any] | None = head.decoded
+    if remembered is None:
+        headers = headers_of_frame(COMMANDS[head.command], head.multimap())
+        if head.command == "SEND":  # nobody can log in with it
+            head.decoded = {name: value for name, value in headers._map.items() if name != NATIVE_HEADERS}
+        return headers
+    values = remembered.copy()
+    if head.headers:
+        values[NATIVE_HEADERS] = head.multimap()
+    return MutableMessageHeaders(values, StompHeaderAccessor)
 
 
 class StompDecoder:
@@ -36,7 +53,7 @@ class StompDecoder:
         if isinstance(frame, Heartbeat):
             headers = headers_of_heartbeat()
         else:
-            headers = headers_of_frame(COMMANDS[frame.command], frame.multimap)
+            headers = _headers_of(frame.head)
         if self.header_initializer is not None:
             self.header_initializer.init_headers(headers.accessor)
         return Message(frame.body, headers)

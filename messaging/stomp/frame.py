@@ -6,9 +6,9 @@ only the standard library; no message, socket, thread or clock. One rule set ser
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Final, final
+from typing import Any, Final, final
 
 WITH_BODY = frozenset({"SEND", "MESSAGE", "ERROR"})
 _WITHOUT_BODY = frozenset(
@@ -28,36 +28,53 @@ class StompFrameError(ValueError):
     """Bytes that are not STOMP, or more of them than allowed: the peer's fault. The text may be shown to the peer."""
 
 
+class FrameHead:
+    """A frame's command and headers. Frames that begin with the same bytes may share one: never changed."""
+
+    __slots__ = ("command", "content_length", "decoded", "headers")
+
+    def __init__(self, command: str, headers: Sequence[tuple[str, str]], content_length: int | None = None) -> None:
+        self.command = command
+        self.headers = headers
+        """Names and values without escapes in the order of the wire, repeated ones kept."""
+        self.content_length = content_length
+        """How long a body has to be to go with this head, where the parser knows that."""
+        self.decoded: Any = None
+        """What the decoder above made of it; the frame codec never looks."""
+
+    def multimap(self) -> dict[str, list[str]]:
+        """Each name once, with all its values in order: a new one, of the caller's own."""
+        multimap = {name: [value] for name, value in self.headers}
+        if len(multimap) < len(self.headers):
+            multimap = {name: [] for name in multimap}
+            for name, value in self.headers:
+                multimap[name].append(value)
+        return multimap
+
+
 class StompFrame:
     """One frame. Treat it as read-only.
 
     ``command`` is one of the known commands; ``body`` is never None, may be empty.
     """
 
-    __slots__ = ("_headers", "body", "command")
+    __slots__ = ("body", "command", "head")
 
-    def __init__(self, command: str, headers: list[tuple[str, str]] | dict[str, list[str]], body: bytes = b"") -> None:
-        """*headers* are pairs, or a multimap in which no name has several values."""
+    def __init__(self, command: str, headers: Sequence[tuple[str, str]] | FrameHead, body: bytes = b"") -> None:
+        """*headers* are pairs, or a head of this command."""
         self.command = command
-        self._headers = headers
+        self.head: FrameHead = headers if headers.__class__ is FrameHead else FrameHead(command, headers)  # type: ignore[arg-type]  # as just asked
         self.body = body
 
     @property
     def headers(self) -> list[tuple[str, str]]:
         """Names and values without escapes in the order of the wire, repeated ones kept."""
-        headers = self._headers
-        return [(name, values[0]) for name, values in headers.items()] if isinstance(headers, dict) else headers
+        return list(self.head.headers)
 
     @property
     def multimap(self) -> dict[str, list[str]]:
         """Each name once, with all its values in order."""
-        headers = self._headers
-        if isinstance(headers, dict):
-            return headers
-        multimap: dict[str, list[str]] = {}
-        for name, value in headers:
-            multimap.setdefault(name, []).append(value)
-        return multimap
+        return self.head.multimap()
 
     def first(self, name: str) -> str | None:
         """The value that counts for *name*: the first one, None when there is none."""

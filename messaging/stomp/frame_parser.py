@@ -1,12 +1,11 @@
 """Bytes into STOMP frames (STOMP-01, STOMP-03).
 
-The station between the bytes of a session and the decoder of messages. Pure, like ``frame``: imports only that and the
-standard library; no message, socket, thread or clock.
+The station between the bytes of a session and the decoder of messages. Pure, like ``frame``: no message, socket, thread
+or clock.
 
-There are two ways that give the same frames. *Plain*: whole frames in one piece of bytes, whose header blocks have no
-CR, are cut with find, split and partition. Everything else goes *line by line* through ``FrameParser``, which remembers
-how far it has looked, so that the work does not grow with the number of pieces the bytes came in. The plain way never
-judges: what is not beyond doubt it leaves to the other.
+There are two ways that give the same frames. *Plain*, in ``plain_frames``: whole frames in one piece of bytes. All else
+goes *line by line* through ``FrameParser``, which remembers how far it has looked, so that the work does not grow with
+the number of pieces the bytes came in. The plain way never judges: what is not beyond doubt it leaves to the other.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from .frame import (
     shown,
     unescape,
 )
+from .plain_frames import CONTENT_LENGTH, after_eols, parse_plain
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_BUFFER_LIMIT = 64 * 1024
 """Bytes that a parser holds before it gives up: the size limit of a message from a client."""
 
-_CONTENT_LENGTH = "content-length"
 _NO_LENGTH = -1
 
 
@@ -103,29 +102,26 @@ class FrameParser:
             self._fresh = b""
         self._buffer += data
 
-    def receive_frames(self, data: bytes) -> Iterable[StompFrame | Heartbeat]:
-        """``receive_data`` and ``frames`` in one."""
-        if self._broken is None and not self._buffer and not self._fresh and len(data) <= self._limit:
-            return self._frames_of(data)
-        self.receive_data(data)
-        return self.frames()
-
     def frames(self) -> Iterable[StompFrame | Heartbeat]:
         """Every frame that is complete, in order; frames before a broken one are given before it raises.
 
         A list when there is nothing to wait for and nothing wrong, which is the case for most pieces of bytes.
         EOLs alone are one heartbeat, EOLs after a frame are none. Iterating raises StompFrameError.
         """
-        data = self._fresh
+        return self.receive_frames(b"")
+
+    def receive_frames(self, data: bytes) -> Iterable[StompFrame | Heartbeat]:
+        """``receive_data`` and ``frames`` in one."""
+        if self._buffer or self._fresh:
+            if data:
+                self.receive_data(data)
+            data = self._fresh
         if self._broken is not None or self._buffer or len(data) > self._limit:
+            self._fresh = data
             return self._judged()
         self._fresh = b""
-        return self._frames_of(data)
-
-    def _frames_of(self, data: bytes) -> Iterable[StompFrame | Heartbeat]:
-        """The frames of a piece that starts at the boundary of a frame; what is incomplete goes into the buffer."""
         frames: list[StompFrame | Heartbeat] = []
-        end = _parse_plain(data, frames)
+        end = parse_plain(data, frames)
         if end == len(data):
             return frames
         if not frames and data == b"\n":
@@ -158,7 +154,7 @@ class FrameParser:
         buffer = self._buffer
         while buffer:
             if not self._command:
-                del buffer[: _after_eols(buffer, 0)]
+                del buffer[: after_eols(buffer, 0)]
                 if not buffer:
                     if not after_frame:
                         yield HEARTBEAT
@@ -179,7 +175,7 @@ class FrameParser:
                 plain_tried = True
                 rest = bytes(buffer)
                 frames: list[StompFrame | Heartbeat] = []
-                del buffer[: _parse_plain(rest, frames)]
+                del buffer[: parse_plain(rest, frames)]
                 yield from frames
 
     def _read_frame(self) -> StompFrame | None:
@@ -226,7 +222,7 @@ class FrameParser:
             if "\\" in line and self._command not in UNESCAPED:
                 name, value = unescape(name), unescape(value)
             self._headers.append((name, value))
-            if self._length is None and name == _CONTENT_LENGTH:
+            if self._length is None and name == CONTENT_LENGTH:
                 self._length = _content_length(value)
             start = self._pos
         return False
@@ -270,64 +266,12 @@ def parse_frames(data: bytes) -> list[StompFrame | Heartbeat]:
     Raises StompFrameError; then no frame of the buffer is given.
     """
     frames: list[StompFrame | Heartbeat] = []
-    end = _parse_plain(data, frames)
+    end = parse_plain(data, frames)
     if end < len(data):
         parser = FrameParser(max_buffered_bytes=sys.maxsize)
         parser._buffer += data[end:]
         frames.extend(parser._line_by_line(plain_tried=True, after_frame=bool(frames)))
     return frames
-
-
-def _parse_plain(data: bytes, frames: list[StompFrame | Heartbeat]) -> int:
-    """Append the plain frames that *data* starts with; return where they end and something else starts."""
-    start, size = 0, len(data)
-    while start < size:
-        body = data.find(b"\n\n", start)
-        if body < 0:
-            return start
-        try:
-            head = data[start:body].decode()
-        except UnicodeDecodeError:
-            return start
-        if "\r" in head:
-            return start
-        command, *lines = head.split("\n")
-        headers = {}
-        for line in lines:
-            name, colon, value = line.partition(":")
-            if not colon or not name:
-                return start
-            headers[name] = [value]
-        body += 2
-        end = data.find(b"\0", body)
-        if end < 0 or command not in (WITH_BODY if end > body else COMMANDS):
-            return start
-        length = headers.get(_CONTENT_LENGTH)
-        if length is not None and length[0] != f"{end - body}":
-            return start
-        if "\\" in head and command not in UNESCAPED:
-            try:
-                headers = {unescape(name): [unescape(value)] for name, [value] in headers.items()}
-            except StompFrameError:
-                return start
-        if len(headers) < len(lines):  # repeated ones
-            return start
-        frames.append(StompFrame(command, headers, data[body:end]))
-        start = end + 1
-        if start < size:
-            start = _after_eols(data, start)
-    return start
-
-
-def _after_eols(data: bytes | bytearray, start: int) -> int:
-    """Where the EOLs that *start* is at end. A CR without its LF is not skipped."""
-    while True:
-        if data.startswith(b"\n", start):
-            start += 1
-        elif data.startswith(b"\r\n", start):
-            start += 2
-        else:
-            return start
 
 
 def _content_length(value: str) -> int:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..header_accessor import MutableMessageHeaders
 from ..headers import CONTENT_TYPE
 from ..message import Message
 from ..mime import MimeType, parse_mime_type
+from ..mutable_headers import MutableMessageHeaders
 from ..native_headers import NATIVE_HEADERS
 from ..simp.accessor import (
     DESTINATION,
@@ -297,12 +297,12 @@ def headers_of_frame(command: StompCommand, native_headers: dict[str, list[str]]
     if native_headers:
         values[NATIVE_HEADERS] = native_headers
         _fill_simp_headers(values, native_headers)
-    return MutableMessageHeaders(values, None, StompHeaderAccessor)
+    return MutableMessageHeaders(values, StompHeaderAccessor)
 
 
 def headers_of_heartbeat() -> MutableMessageHeaders:
     """The same for what is no frame."""
-    return MutableMessageHeaders({MESSAGE_TYPE: SimpMessageType.HEARTBEAT}, None, StompHeaderAccessor)
+    return MutableMessageHeaders({MESSAGE_TYPE: SimpMessageType.HEARTBEAT}, StompHeaderAccessor)
 
 
 def _fill_simp_headers(values: dict[str, Any], native: dict[str, list[str]]) -> None:

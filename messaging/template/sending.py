@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from ..converter.builtin import SimpleMessageConverter
 from ..converter.contract import MessageConverter
 from ..exceptions import MessageConversionError
-from ..headers import CONTENT_TYPE
+from ..headers import CONTENT_TYPE, MessageHeaders
 from ..message import Message
 from .contract import Headers, MessagePostProcessor
 
@@ -85,7 +85,9 @@ class AbstractMessageSendingTemplate(ABC, Generic[D]):
     def _convert(
         self, payload: Any, headers: Headers | None, post_processor: MessagePostProcessor | None
     ) -> Message[Any]:
-        hint = headers.get(CONVERSION_HINT_HEADER) if headers is not None else None
+        hint = None
+        if headers is not None:
+            hint = (headers._map if isinstance(headers, MessageHeaders) else headers).get(CONVERSION_HINT_HEADER)
         to_use = self._process_headers_to_send(headers)
         message = self.message_converter.to_message(payload, to_use, hint)
         if message is None:

@@ -113,6 +113,9 @@ class DefaultUserDestinationResolver:
 class UserDestinationMessageHandler:
     """Listens on the inbound and on the broker channel, and sends what it resolved to the broker channel."""
 
+    ignores_heartbeats = True
+    """They have no destination."""
+
     def __init__(
         self,
         inbound: SubscribableChannel,

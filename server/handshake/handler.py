@@ -151,9 +151,9 @@ def _check_upgrade(request: HandshakeRequest, response: HandshakeResponse) -> bo
     upgrade = environ.get("HTTP_UPGRADE")
     if upgrade is None or upgrade.lower() != "websocket":  # Two values come joined and do not equal it either.
         return _refuse(request, response, 400, 'Can "Upgrade" only to "WebSocket".', f"Upgrade is {upgrade!r}")
-    connection = environ.get("HTTP_CONNECTION")
+    connection = environ.get("HTTP_CONNECTION", "").lower()
     # Differs from Spring: tokens compare without case altogether (RFC 6455 4.2.1), "UPGRADE" is fine.
-    if connection is None or "upgrade" not in parse_tokens(connection.lower()):
+    if connection != "upgrade" and "upgrade" not in parse_tokens(connection):
         return _refuse(request, response, 400, '"Connection" must be "upgrade".', f"Connection is {connection!r}")
     key = environ.get("HTTP_SEC_WEBSOCKET_KEY")
     if not key:

@@ -6,6 +6,7 @@ reads a handful of environ keys, so nothing is parsed before somebody asks for i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ ATTRIBUTES_KEY = "wellhead.request_attributes"
 # WSGI decodes the path, but not the query: there a "%" is an escape already.
 _PATH_SAFE = "/!$&'()*+,;=:@"
 _QUERY_SAFE = _PATH_SAFE + "?%"
+_IS_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*", re.ASCII).fullmatch
+"""Whether nothing in a path needs an escape: what nearly all paths of endpoints are."""
 
 
 class HandshakeRequest:
@@ -76,7 +79,9 @@ class HandshakeRequest:
         uri = self._uri
         if uri is None:
             environ = self.environ
-            path = quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), _PATH_SAFE, "latin-1")
+            path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+            if not _IS_PLAIN(path):
+                path = quote(path, _PATH_SAFE, "latin-1")
             query = environ.get("QUERY_STRING")
             uri = f"{self.scheme}://{self.host}{path}"
             if query:

@@ -6,7 +6,7 @@ strategy into the environ; another can be given to the handshake handler.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -105,4 +105,5 @@ def _strategy_of(request: HandshakeRequest) -> UpgradeStrategy:
 
 def accept_key(key: str) -> str:
     """Compute ``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (RFC 6455 4.2.2)."""
-    return base64.b64encode(hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()).decode("ascii")
+    digest = hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()
+    return binascii.b2a_base64(digest, newline=False).decode("ascii")

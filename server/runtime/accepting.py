@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import logging
 import socket as sockets
+from collections.abc import Iterator
+from itertools import chain
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from .flusher import LoopFlusher
 from .request_head import END, BadRequestError, check_beginning, parse_head
+from .timers import ScheduledCall
 
 if TYPE_CHECKING:
     from .server import WellheadServer
@@ -25,33 +30,51 @@ LINGER_MS = 1_000
 class FirstRequest:
     """Reads the first head of a plain connection in the hub, within the server's header timeout."""
 
-    __slots__ = ("_server", "_socket", "_address", "_watcher", "_received", "_deadline")
+    __slots__ = ("since", "_server", "_socket", "_address", "_watcher", "_received", "_deadline")
 
     def __init__(self, server: WellheadServer, socket: Any, address: Any) -> None:
+        self.since = monotonic()
         self._server = server
         self._socket = socket
         self._address = address
         self._received = b""
         self._watcher = server.loop.io(socket.fileno(), _READ)
         self._watcher.start(self._on_readable)
-        self._deadline = server.runtime.flusher.call_later(self._too_late, server.header_timeout_ms)
+        self._deadline: ScheduledCall | None = None
+        """Of its own; None while it has that of all who wait for their first head."""
         server.waiting.add(self)
 
     def close(self) -> None:
         """Give the connection up. Harmless twice."""
-        if self._let_go():
+        watcher = self._let_go()
+        if watcher is not None:
+            watcher.close()
             self._socket.close()
 
-    def _let_go(self) -> bool:
-        """Take the socket out of the loop's hands; False when that happened before."""
+    def too_late(self) -> None:
+        """The head did not come in time."""
+        if self._received:
+            self._refuse(BadRequestError(408, "the head of the request did not come in time"))
+        else:
+            self.close()  # It never said anything: a browser's spare connection.
+
+    def _let_go(self) -> Any:
+        """Take the socket out of the loop's hands; what watched it, stopped, or None when that happened before."""
         watcher, self._watcher = self._watcher, None
-        if watcher is None:
-            return False
-        watcher.stop()
-        watcher.close()
-        self._deadline.cancel()
-        self._server.waiting.discard(self)
-        return True
+        if watcher is not None:
+            watcher.stop()
+            self._server.waiting.discard(self)
+            if self._deadline is not None:
+                self._deadline.cancel()
+        return watcher
+
+    def _limit(self, delay_ms: int) -> None:
+        """From now on it has a deadline of its own."""
+        if self._deadline is None:
+            self._server.waiting.set_apart(self)
+        else:
+            self._deadline.cancel()
+        self._deadline = self._server.runtime.flusher.call_later(self.too_late, delay_ms)
 
     def _on_readable(self) -> None:
         try:
@@ -77,19 +100,14 @@ class FirstRequest:
         except BadRequestError as error:
             self._refuse(error)
             return
-        if self._let_go():
-            self._server.handle_first(self._socket, self._address, head, received[end + len(END) :])
-
-    def _too_late(self) -> None:
-        if self._received:
-            self._refuse(BadRequestError(408, "the head of the request did not come in time"))
-        else:
-            self.close()  # It never said anything: a browser's spare connection.
+        watcher = self._let_go()
+        if watcher is not None:
+            self._server.handle_first(self._socket, watcher, self._address, head, received[end + len(END) :])
 
     def _refuse(self, error: BadRequestError) -> None:
         """Answer, and throw away what still comes: closing at once would be a reset, which may overtake the answer."""
         log_refusal(self._address, error)
-        self._deadline.cancel()
+        self._received = b""  # Nothing to answer any more when its time is over.
         try:
             self._socket.send(refusal(error.status))
             self._socket.shutdown(sockets.SHUT_WR)
@@ -98,7 +116,7 @@ class FirstRequest:
             return
         self._watcher.stop()
         self._watcher.start(self._discard)
-        self._deadline = self._server.runtime.flusher.call_later(self.close, LINGER_MS)
+        self._limit(LINGER_MS)
 
     def _discard(self) -> None:
         try:
@@ -109,6 +127,59 @@ class FirstRequest:
         except OSError:
             pass  # A reset ends it as well as the peer's FIN.
         self.close()
+
+
+class WaitingConnections:
+    """All `FirstRequest` of a server, with one timer for those that have no deadline of their own.
+
+    These come and go in the order of their deadlines, nearly always long before: a timer for each would be set and
+    cancelled for nothing.
+    """
+
+    __slots__ = ("_flusher", "_timeout_s", "_in_order", "_apart", "_timer")
+
+    def __init__(self, flusher: LoopFlusher, timeout_ms: int) -> None:
+        self._flusher = flusher
+        self._timeout_s = timeout_ms / 1000.0
+        self._in_order: dict[FirstRequest, None] = {}
+        self._apart: set[FirstRequest] = set()
+        self._timer: ScheduledCall | None = None
+
+    def __len__(self) -> int:
+        return len(self._in_order) + len(self._apart)
+
+    def __iter__(self) -> Iterator[FirstRequest]:
+        return chain(self._in_order, self._apart)
+
+    def add(self, connection: FirstRequest) -> None:
+        """One that has just begun to wait."""
+        self._in_order[connection] = None
+        if self._timer is None:
+            self._timer = self._flusher.call_later(self._look, self._timeout_s * 1000.0)
+
+    def set_apart(self, connection: FirstRequest) -> None:
+        """It waits on, and looks after its deadline itself."""
+        self._in_order.pop(connection, None)
+        self._apart.add(connection)
+
+    def discard(self, connection: FirstRequest) -> None:
+        """It waits no more. Harmless twice."""
+        self._in_order.pop(connection, None)
+        self._apart.discard(connection)
+
+    def _look(self) -> None:
+        """Send away who is too late, and come again when the next one would be."""
+        self._timer = None
+        began_in_time = monotonic() - self._timeout_s
+        late = []
+        for connection in self._in_order:
+            if connection.since > began_in_time:
+                rest_ms = (connection.since - began_in_time) * 1000.0
+                self._timer = self._flusher.call_later(self._look, rest_ms + 1.0)  # Never too early by a rounding.
+                break
+            late.append(connection)
+        for connection in late:
+            connection.too_late()
 
 
 def log_refusal(address: Any, error: BadRequestError) -> None:

@@ -79,7 +79,7 @@ class FrameAssembler:
         """Bytes of a binary message, or of a part of it with `partial_messages`; may be changed at any time."""
         self.partial_messages = partial_messages
         self.client_side = client_side
-        self.outgoing: list[bytes] = []
+        self.outgoing: list[bytes] | tuple[()] = ()
         """Frames the protocol wants sent, oldest first; nearly always empty. Emptied by `data_to_send`."""
         self.is_plain = deflate is None and not client_side
         """Whether frames go out neither masked nor compressed: a header and the payload are all there is to them."""
@@ -132,7 +132,7 @@ class FrameAssembler:
             return False  # The protocol object knows how to fail.
         if not self._close_sent:
             self._close_sent = True
-            self.outgoing.append(header(FIN | CLOSE, 0, len(payload)) + payload)
+            self.outgoing = [*self.outgoing, header(FIN | CLOSE, 0, len(payload)) + payload]
         events.append((CLOSE, int(close.code), close.reason))
         self._end()
         return True
@@ -271,7 +271,7 @@ class FrameAssembler:
         """Take what the protocol wants sent, see whether it ended, drop it at a message boundary."""
         frames = protocol.data_to_send()
         if frames and not self._close_sent:  # RFC 6455 5.5.1: nothing of ours follows our close frame
-            self.outgoing.extend(filter(None, frames))  # an empty one means the end of the stream
+            self.outgoing = [*self.outgoing, *filter(None, frames)]  # an empty one means the end of the stream
         if protocol.close_sent is not None:
             self._close_sent = True
             if protocol.close_rcvd is None:

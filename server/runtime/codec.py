@@ -122,9 +122,8 @@ class WebSocketCodec(FrameAssembler):
 
     def data_to_send(self) -> bytes:
         """What is in `outgoing`, once. Ask `outgoing` first: it is nearly always empty."""
-        data = b"".join(self.outgoing)
-        self.outgoing.clear()
-        return data
+        outgoing, self.outgoing = self.outgoing, ()
+        return b"".join(outgoing)
 
     def encode_text(self, payload: bytes) -> bytes:
         """A text frame; ``payload`` is UTF-8, which is not checked."""

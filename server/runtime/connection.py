@@ -8,7 +8,6 @@ Everything but the handler's calls happens on the loop's thread, so that there i
 from __future__ import annotations
 
 import logging
-import socket as sockets
 from time import monotonic
 from typing import Any
 
@@ -17,20 +16,17 @@ from ..handlers import WebSocketHandler
 from ..message import BinaryMessage, PongMessage, TextMessage
 from ..transport_options import TransportOptions
 from .codec import WebSocketCodec
+from .ending import EndingSession
 from .facts import HandshakeFacts
 from .frames import BINARY, CLOSE, FAILED, PONG, TEXT, Event
-from .handling import HandlingSession
 from .services import Runtime
-from .sockets import reset_on_close, set_options
-from .state import NEXT_STATES, ConnectionState
-from .timers import ScheduledCall
+from .sockets import set_options
+from .state import ConnectionState
 
 logger = logging.getLogger(__name__)
 
 _READ = 1
 _READ_SIZE = 64 * 1024
-_LINGER_MS = 1_000
-"""How long what still comes after the end is thrown away, at most."""
 
 _OPEN = ConnectionState.OPEN
 _PEER_CLOSED = ConnectionState.PEER_CLOSED
@@ -40,16 +36,10 @@ _LINGERING = ConnectionState.LINGERING
 _CLOSED = ConnectionState.CLOSED
 
 
-class WebSocketConnection(HandlingSession):
+class WebSocketConnection(EndingSession):
     """A native session; implements ``NonBlockingWebSocketSession`` and, for the flusher, ``Flushable``."""
 
-    __slots__ = (
-        "_read_watcher",
-        "_last_read",
-        "_farewell",
-        "_peer_is_done",
-        "_timer",
-    )
+    __slots__ = ("_read_watcher", "_last_read")
 
     def __init__(
         self,
@@ -61,20 +51,20 @@ class WebSocketConnection(HandlingSession):
         facts: HandshakeFacts,
     ) -> None:
         """Takes the socket over; nothing happens before `start`."""
-        HandlingSession.__init__(self, runtime, socket, codec, handler, options, facts)
+        EndingSession.__init__(self, runtime, socket, codec, handler, options, facts)
         self._read_watcher: Any = None
         self._last_read = monotonic()
-        self._farewell = b""
-        """Our close frame while it waits for the handler."""
-        self._peer_is_done = False
-        """Whether its close frame has come: it sends nothing any more."""
-        self._timer: ScheduledCall | None = None
 
-    def start(self, first_bytes: bytes = b"") -> None:
-        """Begin to read, and have the handler told. *first_bytes* came with the handshake."""
+    def start(self, first_bytes: bytes = b"", read_watcher: Any = None) -> None:
+        """Begin to read, and have the handler told. *first_bytes* came with the handshake.
+
+        *read_watcher*: a stopped one for the socket, if there is one already; it is taken over.
+        """
         set_options(self._socket)
         self._runtime.connections.add(self)
-        self._read_watcher = self._runtime.loop.io(self._socket.fileno(), _READ)
+        if read_watcher is None:
+            read_watcher = self._runtime.loop.io(self._socket.fileno(), _READ)
+        self._read_watcher = read_watcher
         self._read_on()
         self._submit()
         if self._runtime.closing_with is not None:
@@ -83,20 +73,13 @@ class WebSocketConnection(HandlingSession):
             self._receive(first_bytes)
 
     @property
-    def state(self) -> ConnectionState:
-        return self._state
-
-    @property
     def last_read_ms(self) -> float:
         """When the peer last gave a sign of life, in milliseconds of ``flusher.now_ms()``."""
         return self._last_read * 1000.0
 
-    def abort(self, status: CloseStatus) -> None:
-        """Cut the connection without a close frame; the handler is told *status*. From any thread, harmless twice."""
-        if self._runtime.flusher.on_loop_thread:
-            self._cut(status)
-        else:
-            self._runtime.flusher.hand_over(self._cut, status)
+    def idle_ms(self) -> float:
+        """For how many milliseconds the peer has given no sign of life."""
+        return (monotonic() - self._last_read) * 1000.0
 
     # Reading: in the hub.
 
@@ -109,6 +92,10 @@ class WebSocketConnection(HandlingSession):
         if self._reading:
             self._reading = False
             self._read_watcher.stop()
+
+    def _read_never_again(self) -> None:
+        self._read_no_more()
+        self._read_watcher.close()
 
     def _on_readable(self) -> None:
         try:
@@ -158,14 +145,15 @@ class WebSocketConnection(HandlingSession):
 
     def _react(self, end: Event | None) -> None:
         """After a read in state OPEN: answer control frames, have messages handled, notice the end."""
-        outgoing = self._codec.outgoing
+        codec = self._codec
         if end is not None:
             # The answer to a close comes last, and waits until what came before is handled and answered.
-            self._farewell = outgoing.pop() if outgoing else b""
+            if codec.outgoing:
+                *codec.outgoing, self._farewell = codec.outgoing
             self._ended_by_peer(end)
-        if outgoing:
+        if codec.outgoing:
             self.flush()
-            self._write(self._codec.data_to_send())
+            self._write(codec.data_to_send())
             if self._unsent_bytes > self._options.send_buffer_size_limit:
                 self._read_no_more()  # It pings and does not read: it goes on when the pongs are taken.
         mailbox = self._mailbox
@@ -184,7 +172,7 @@ class WebSocketConnection(HandlingSession):
             because = EndReason.CLIENT_CLOSED
         else:
             because = EndReason.MESSAGE_TOO_BIG if code == 1009 else EndReason.PROTOCOL_ERROR
-            logger.warning("Session %s of %s is closed with %d: %r", self._id, self._remote_address, code, reason)
+            logger.warning("Session %s of %s is closed with %d: %r", self._id, self.remote_address, code, reason)
         self._end = CloseStatus(code, reason or None, because=because)
         self._read_no_more()
         self._move(_PEER_CLOSED)
@@ -194,134 +182,3 @@ class WebSocketConnection(HandlingSession):
             self._lost(EOFError("the connection ended without a close frame"))
         else:
             self._shut()
-
-    # Ending: on the loop's thread.
-
-    def _close(self, status: CloseStatus) -> None:
-        if self._runtime.flusher.on_loop_thread:
-            self._close_now(status)
-        else:
-            self._runtime.flusher.hand_over(self._close_now, status)
-
-    def _close_now(self, status: CloseStatus) -> None:
-        """End the session for the handler at once; on the wire after what is pending and the peer's answer."""
-        if self._state is _PEER_CLOSED:
-            self._deaf = True
-            self._say_farewell()
-        if self._state is not _OPEN:
-            return
-        self.flush()
-        unreliable = self._unsent is not None and status.equals_code(CloseStatus.SESSION_NOT_RELIABLE)
-        try:
-            frame = b"" if unreliable else self._codec.encode_close(status.code, status.reason or "")
-        except ValueError:
-            frame = b""  # A code that is never sent, as 1006.
-        if not frame or self._state is not _OPEN:
-            self._cut(status)
-            return
-        self._end = status if status.because else status.with_cause(EndReason.SERVER_CLOSED)
-        self._deaf = True
-        self._move(_CLOSE_SENT)
-        self._write(frame)
-        if self._state is _CLOSE_SENT:
-            self._read_on()
-            self._limit_the_end()
-        self._submit()
-
-    def _say_farewell(self) -> None:
-        """Answer the peer's close, once its messages are handled."""
-        if self._state is not _PEER_CLOSED:
-            return
-        self.flush()
-        if self._state is _PEER_CLOSED and self._farewell:
-            self._write(self._farewell)
-        if self._state is _PEER_CLOSED:
-            self._move(_CLOSING)
-            self._limit_the_end()
-            if self._unsent is None:
-                self._all_written()
-
-    def _all_written(self) -> None:
-        if self._state is _CLOSING:
-            self._end_stream()
-        elif self._state is _OPEN and not self._reading:
-            self._read_again(len(self._mailbox or ()))
-
-    def _end_stream(self) -> None:
-        """Both have closed and all is written: the server ends TCP first (RFC 6455 7.1.1).
-
-        Unread bytes would turn this into a reset, which may overtake our close frame: they are thrown away for a while.
-        """
-        try:
-            self._socket.shutdown(sockets.SHUT_WR)
-            over = self._peer_is_done and not self._has_unread()
-        except OSError:
-            over = True  # It is gone already.
-        if over:
-            self._shut()
-            return
-        self._move(_LINGERING)
-        self._read_on()
-        if self._timer is not None:
-            self._timer.cancel()
-        linger_ms = min(_LINGER_MS, self._options.close_timeout_ms)
-        self._timer = self._runtime.flusher.call_later(self._shut, linger_ms)
-
-    def _has_unread(self) -> bool:
-        try:
-            return bool(self._socket.recv(_READ_SIZE))
-        except BlockingIOError:
-            return False
-
-    def _limit_the_end(self) -> None:
-        if self._timer is None:
-            self._timer = self._runtime.flusher.call_later(self._shut, self._options.close_timeout_ms)
-
-    def _broken(self, error: OSError) -> None:
-        if self._state is _OPEN:
-            self._lost(error)
-        else:
-            self._shut()
-
-    def _lost(self, error: Exception) -> None:
-        self._error = error
-        self._end = CloseStatus.NO_CLOSE_FRAME.with_cause(EndReason.CLIENT_VANISHED)
-        self._shut()
-        self._submit()
-
-    def _cut(self, status: CloseStatus) -> None:
-        if self._state is _CLOSED:
-            return
-        if self._end is None:
-            self._end = status if status.because else status.with_cause(EndReason.SERVER_CLOSED)
-            logger.info("Session %s is cut: %r (%s)", self._id, status, self._end.because)
-        self._deaf = True
-        self._shut()
-        self._submit()
-
-    def _shut(self) -> None:
-        """Close the socket. What is unsent is given up, and the peer is then told with a reset."""
-        if self._state is _CLOSED:
-            return
-        socket = self._socket
-        self._read_no_more()
-        self._read_watcher.close()
-        if self._unsent is not None:
-            reset_on_close(socket)
-        self._move(_CLOSED)
-        self._outbox = None
-        self._outbox_bytes = 0
-        self._forget_unsent()
-        socket.close()
-        self._wake_waiters()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._handler is None:
-            self._runtime.forget(self)
-
-    def _move(self, state: ConnectionState) -> None:
-        assert state in NEXT_STATES[self._state], f"{self._state} cannot become {state}"
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("Session %s: %s -> %s", self._id, self._state.value, state.value)
-        self._state = state

@@ -13,6 +13,27 @@ if TYPE_CHECKING:
     from ..handshake.extension import WebSocketExtension
 
 
+def shared(text: str) -> str:
+    """The same object for the same text, as long as there are not too many different ones.
+
+    Most sessions of an endpoint agree in what they asked for, and each keeps it. Not for secrets: they are different
+    anyway, and would be kept for longer than their sessions.
+    """
+    known = _texts.get(text)
+    if known is None:
+        known = text
+        if len(text) <= _LONGEST_TEXT:
+            if len(_texts) >= _MOST_TEXTS:
+                _texts.clear()
+            _texts[text] = text
+    return known
+
+
+_texts: dict[str, str] = {}
+_MOST_TEXTS = 1024
+_LONGEST_TEXT = 1024
+
+
 class HandshakeFacts:
     """What a connection keeps of the request that opened it."""
 
@@ -42,14 +63,16 @@ class HandshakeFacts:
 class HandshakenSession(BaseWebSocketSession):
     """A session that came out of a handshake. Headers are kept as one string and parsed when asked for."""
 
-    __slots__ = ("_uri", "_header_text", "_principal", "_remote_address", "_accepted_protocol", "_extensions")
+    __slots__ = ("_uri", "_header_text", "_principal", "_peer", "_accepted_protocol", "_extensions")
 
     def __init__(self, facts: HandshakeFacts, session_id: str | None = None) -> None:
         BaseWebSocketSession.__init__(self, facts.attributes, session_id=session_id)
         self._uri = facts.uri
         self._header_text = facts.header_text
         self._principal = facts.principal
-        self._remote_address = facts.remote_address
+        address = facts.remote_address
+        self._peer = None if address is None else f"{address[0]} {address[1]}"
+        """The remote address in one object instead of three."""
         self._accepted_protocol = facts.accepted_protocol
         self._extensions = facts.extensions
 
@@ -71,7 +94,10 @@ class HandshakenSession(BaseWebSocketSession):
 
     @property
     def remote_address(self) -> Address | None:
-        return self._remote_address
+        if self._peer is None:
+            return None
+        host, _, port = self._peer.rpartition(" ")
+        return host, int(port)
 
     @property
     def accepted_protocol(self) -> str | None:

@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 SESSIONS_PER_TURN = 256
 """After so many sessions the loop looks at its sockets and timers before the flusher goes on."""
-_SETTLE_TIMEOUT_MS = 10_000
 FEW_SESSIONS = 16
 """Up to so many are flushed at once; for a broadcast to more the loop first looks whether the next one is there."""
 
@@ -98,12 +97,15 @@ class LoopFlusher:
 
     def settle(self) -> None:
         """Have the rest of the mailing put into the buffers of its sessions; returns when that is done."""
-        if get_ident() == self._thread:
-            mailing, self.mailing = self.mailing, None
-            if mailing is not None:
-                mailing.settle()
-        elif not self.run_now(self.settle, timeout_ms=_SETTLE_TIMEOUT_MS):
-            logger.warning("The loop is busy: a message from another thread may come before earlier ones")
+        mailing = self.mailing
+        if mailing is None:
+            return
+        if get_ident() != self._thread:
+            mailing.settle_from_thread()
+            return
+        mailing.settle()
+        if self.mailing is mailing:  # only now: who sends meanwhile has to see it
+            self.mailing = None
 
     def _want_flush(self) -> None:
         # _flush clears the flag before it looks into the queue, so what is appended while it is set will be seen.

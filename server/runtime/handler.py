@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from .server import WellheadServer
 
 logger = logging.getLogger("wellhead.server")
-access_logger = logging.getLogger("wellhead.server.access")
 
 
 class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type information
@@ -42,6 +41,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
 
     server: WellheadServer
     _raw: Any = None
+    _watcher: Any = None
     _gevent_socket: Any = None
     _head: RequestHead | None = None
     _upgrade: Upgrade | None = None
@@ -52,15 +52,24 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     """What to answer when its handshake was not good."""
 
     def __init__(
-        self, socket: Any, address: Any, server: WellheadServer, head: RequestHead | None = None, rest: bytes = b""
+        self,
+        socket: Any,
+        address: Any,
+        server: WellheadServer,
+        watcher: Any = None,
+        head: RequestHead | None = None,
+        rest: bytes = b"",
     ) -> None:
-        """With *head*: *socket* is a raw one, the first head is read already and *rest* came behind it."""
+        """With *head*: *socket* is a raw one that *watcher* watched, the first head is read already and *rest* came
+        behind it.
+        """
         self.client_address = address
         self.server = server
         self._rest = rest
         self._head = head
         if head is not None:
             self._raw = socket
+            self._watcher = watcher
         else:
             self._gevent_socket = socket
 
@@ -69,8 +78,14 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         """gevent's socket, made when needed: an upgrade does not. None when the connection is not ours any more."""
         if self._gevent_socket is None and self._raw is not None:
             raw, self._raw = self._raw, None
+            self._close_watcher()
             self._gevent_socket = give_back(raw)
         return self._gevent_socket
+
+    def _close_watcher(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.close()
 
     idle = False
     """Whether it waits for the next request."""
@@ -154,20 +169,17 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
             self.process_result()
 
     def log_request(self) -> None:
-        if access_logger.isEnabledFor(logging.INFO):
-            access_logger.info("%s", self.format_request())
-
-    def format_request(self) -> str:
-        """``host "request line" status bytes milliseconds``; what the client sent is printable, see the head parser."""
+        """pywsgi's hook for the access log."""
         address = self.client_address
         host = address[0] if isinstance(address, tuple) else address or "-"
-        took = (self.time_finish - self.time_start) * 1000.0
-        return f'{host} "{self.requestline}" {abs(self.code or 0)} {self.response_length} {took:.1f}ms'
+        took_ms = (self.time_finish - self.time_start) * 1000.0
+        self.server.access_log.add(host, self.requestline, abs(self.code or 0), self.response_length, took_ms)
 
     # The upgrade
 
-    def answer_101(self, response: bytes) -> tuple[Any, bytes]:
-        """Send *response* and give the connection away: its socket, which is non-blocking, and what was read already.
+    def answer_101(self, response: bytes) -> tuple[Any, Any, bytes]:
+        """Send *response* and give the connection away: its socket, which is non-blocking, a watcher for its reads or
+        None, and what was read already.
 
         Nobody here reads, writes or closes it any more.
         """
@@ -176,22 +188,24 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         self.code = 101
         self.headers_sent = True
         self.response_length = len(response)
-        socket, rest = self._raw, self._rest
+        socket, watcher, rest = self._raw, self._watcher, self._rest
         if socket is None:
             socket, rest = take_over(self._gevent_socket, self.rfile)
-        self._raw = self._gevent_socket = None
         try:
             if socket.send(response) != len(response):
                 raise BrokenPipeError("the peer does not take the answer to its handshake")
         except OSError:
+            self._close_watcher()
             socket.close()
             raise
-        return socket, rest
+        finally:
+            self._raw = self._gevent_socket = self._watcher = None
+        return socket, watcher, rest
 
     def _switch_protocols(self, upgrade: Upgrade) -> None:
         response = upgrade.response()
-        socket, rest = self.answer_101(response)
-        upgrade.make(WebSocketConnection, self.server.runtime, socket).start(rest)
+        socket, watcher, rest = self.answer_101(response)
+        upgrade.make(WebSocketConnection, self.server.runtime, socket).start(rest, watcher)
 
     # Streams: responses that wait, as SockJS has them.
 
@@ -320,6 +334,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         socket = self._raw if self._gevent_socket is None else self._gevent_socket
         self._raw = self._gevent_socket = None
         if socket is not None:
+            self._close_watcher()
             try:
                 socket.close()
             except OSError:

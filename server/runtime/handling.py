@@ -35,7 +35,7 @@ _CLOSED = ConnectionState.CLOSED
 
 
 class HandlingSession(WritingSession):
-    """Has the handler called; ``WebSocketConnection`` adds reading and ending."""
+    """Has the handler called; ``EndingSession`` and ``WebSocketConnection`` add the rest."""
 
     __slots__ = (
         "_handler",

@@ -377,10 +377,6 @@ class NextRequest(FirstRequest):
             self._limit(self._server.header_timeout_ms)
         FirstRequest._on_readable(self)
 
-    def _limit(self, delay_ms: int) -> None:
-        self._deadline.cancel()
-        self._deadline = self._server.runtime.flusher.call_later(self._too_late, delay_ms)
-
 
 def _execute(server: WellheadServer, task: Callable[[], object]) -> None:
     try:

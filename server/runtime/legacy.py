@@ -179,9 +179,9 @@ class _ImmediateUpgrade(GeventUpgradeStrategy):
         self.connection: ReceivingConnection | None = None
 
     def _accept(self, upgrade: Upgrade) -> None:
-        socket, rest = self._http_handler.answer_101(upgrade.response())
+        socket, watcher, rest = self._http_handler.answer_101(upgrade.response())
         self.connection = upgrade.make(ReceivingConnection, self._http_handler.server.runtime, socket)
-        self.connection.start(rest)
+        self.connection.start(rest, watcher)
 
 
 _NO_HANDLER = AbstractWebSocketHandler()

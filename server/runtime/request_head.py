@@ -18,6 +18,8 @@ _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([!-~\x80-\xff]+) (HTTP/1\.[01])", re.ASCII)
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROLS = bytes((*range(9), *range(10, 32), 127))
+"""All that must not stand in a line, and the two that end one."""
 
 _environ_keys: dict[str, str | None] = {}
 """Header names as they were spelled, and their keys in a WSGI environ; None for names that are dropped."""
@@ -91,13 +93,16 @@ def parse_head(data: bytes) -> RequestHead:
     if match is None:
         raise BadRequestError(400, f"no HTTP request: {lines[0][:40]!r}")
     head = RequestHead(*match.groups())
+    if len(data) - len(data.translate(None, _CONTROLS)) != 2 * (len(lines) - 1):
+        malformed = next(line for line in lines[1:] if _CONTROL.search(line))
+        raise BadRequestError(400, f"malformed header {malformed[:40]!r}")
     environ = head.environ
     for line in lines[1:]:
         name, colon, value = line.partition(":")
         key = _environ_keys.get(name, "")
         if key == "":
             key = _environ_key(name)
-        if not colon or _CONTROL.search(value) is not None:
+        if not colon:
             raise BadRequestError(400, f"malformed header {line[:40]!r}")
         if key is None:
             continue

@@ -24,7 +24,8 @@ from gevent.socket import socket as GeventSocket  # type: ignore[import-untyped]
 
 from ...messaging.exceptions import TaskRejectedError
 from ..close import CloseStatus, EndReason
-from .accepting import FirstRequest
+from .accepting import FirstRequest, WaitingConnections
+from .access_log import AccessLog
 from .executors import GreenletExecutor
 from .handler import WellheadHandler
 from .request_head import RequestHead
@@ -91,7 +92,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         self.stop_timeout_ms = stop_timeout_ms
         self.runtime = Runtime(max_workers=max_workers)
         """What the application's ``start`` is given."""
-        self.waiting: set[FirstRequest] = set()
+        self.waiting = WaitingConnections(self.runtime.flusher, header_timeout_ms)
         """Connections that have not sent a whole head yet."""
         self.handshaking: set[Any] = set()
         """Greenlets in the handshake of TLS."""
@@ -101,6 +102,8 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         self._http_workers = GreenletExecutor(
             core_pool_size=_ANY_NUMBER, thread_name_prefix="wellhead-http-", keep_alive_seconds=10, hub=self.runtime.hub
         )
+
+        self.access_log = AccessLog(self.runtime.flusher, self._http_workers.execute)
 
     @property
     def port(self) -> int:
@@ -156,6 +159,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         if not (self.runtime.wait_for_connections(_rest_ms(deadline)) and ended):
             self.cut()
         self.runtime.shutdown(wait_ms=max(_CUT_WAIT_MS, _rest_ms(deadline)))
+        self.access_log.write()
         self._move(ServerState.STOPPED)
 
     def cut(self) -> None:
@@ -222,9 +226,9 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
             socket.setblocking(False)
             FirstRequest(self, socket, address)
 
-    def handle_first(self, socket: Any, address: Any, head: RequestHead, rest: bytes) -> None:
-        """Handle a connection whose first request's head has come."""
-        self.execute(self.handler_class(socket, address, self, head, rest).handle, socket)
+    def handle_first(self, socket: Any, watcher: Any, address: Any, head: RequestHead, rest: bytes) -> None:
+        """Handle a connection whose first request's head has come; *watcher* is the loop's on it, stopped."""
+        self.execute(self.handler_class(socket, address, self, watcher, head, rest).handle, socket)
 
     def handle_again(self, socket: Any, address: Any, rest: bytes) -> None:
         """Handle further requests on gevent's *socket*; *rest* is what came already."""

@@ -6,7 +6,7 @@ import enum
 
 
 class ConnectionState(enum.Enum):
-    """Where a connection is in its life. Moved in one place, ``WebSocketConnection._move``."""
+    """Where a connection is in its life. Moved in one place, ``EndingSession._move``."""
 
     OPEN = "open"
     PEER_CLOSED = "closed by the peer"

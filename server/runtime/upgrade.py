@@ -19,7 +19,7 @@ from ..transport_options import ENVIRON_KEY, TransportOptions
 from .codec import WebSocketCodec
 from .connection import WebSocketConnection
 from .deflate import DeflateParameters, negotiate_deflate
-from .facts import HandshakeFacts
+from .facts import HandshakeFacts, shared
 
 if TYPE_CHECKING:
     from .handler import WellheadHandler
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_OPTIONS = TransportOptions()
 _DEFLATE = WebSocketExtension("permessage-deflate")
 _NOT_KEPT = frozenset({"HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION", "HTTP_UPGRADE", "HTTP_CONNECTION"})
+"""The handshake's mechanics."""
 _NOT_SENT = frozenset(
     {
         "upgrade",
@@ -86,19 +87,21 @@ class Upgrade:
     def make(self, kind: type[C], runtime: Any, socket: Any) -> C:
         """The connection, not started yet."""
         request = self.request
-        options = options_of(request.environ)
+        environ = request.environ
+        options = options_of(environ)
         codec = WebSocketCodec(
             max_text_size=options.max_text_message_size,
             max_binary_size=options.max_binary_message_size,
             partial_messages=self.handler.supports_partial_messages,
             deflate=None if self.deflate is None else self.deflate[1],
         )
+        header_text = _kept_headers(environ)
         facts = HandshakeFacts(
-            request.uri,
-            header_text=_kept_headers(request.environ),
+            request.uri if environ.get("QUERY_STRING") else shared(request.uri),
+            header_text=header_text if _has_secrets(environ) else shared(header_text),
             principal=self.user,
             remote_address=request.remote_address,
-            accepted_protocol=self.sub_protocol,
+            accepted_protocol=None if self.sub_protocol is None else shared(self.sub_protocol),
             extensions=self.extensions,
             attributes=self.attributes,
         )
@@ -156,17 +159,26 @@ def options_of(environ: dict[str, Any]) -> TransportOptions:
     return options
 
 
+def _has_secrets(environ: dict[str, Any]) -> bool:
+    return "HTTP_COOKIE" in environ or "HTTP_AUTHORIZATION" in environ
+
+
 def _kept_headers(environ: dict[str, Any]) -> str:
-    """The request's headers as a session keeps them: ``Name: value`` lines, without the handshake's mechanics."""
+    """The request's headers as a session keeps them: ``Name: value`` lines."""
     lines = []
     for key, value in environ.items():
-        if key[:5] == "HTTP_" and key not in _NOT_KEPT:
-            lines.append(f"{_header_names.get(key) or _header_name(key)}: {value}")
+        name = _header_names.get(key)
+        if name is None:
+            name = _header_name(key)
+        if name:
+            lines.append(f"{name}: {value}")
     return "\n".join(lines)
 
 
 def _header_name(key: str) -> str:
-    name = key[5:].title().replace("_", "-")
+    """The name of the header that is kept under an environ key; empty for all other keys."""
+    is_kept = key[:5] == "HTTP_" and key not in _NOT_KEPT
+    name = key[5:].title().replace("_", "-") if is_kept else ""
     if len(_header_names) < _MOST_NAMES:
         _header_names[key] = name
     return name

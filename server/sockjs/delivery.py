@@ -1,4 +1,4 @@
-"""The messages of one request on their way to the handler (SJS-11).
+"""The handler's calls: the messages of one request on their way, the beginning and the end (SJS-07, SJS-11, SJS-14).
 
 Station: between a session over HTTP and its handler.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from ..close import CloseStatus, EndReason
 from ..decorators import TRACE
 from ..handlers import WebSocketHandler
 from ..message import TextMessage
@@ -42,3 +43,29 @@ class Delivery:
                     self.failure = SockJsMessageDeliveryError(session.id, self._messages[number:], error)
                     self.failure.__cause__ = error
                 return
+
+
+def tell_established(session: WebSocketSession, handler: WebSocketHandler) -> None:
+    """The session is open. When the handler fails it is told so, and the session closed with 1011."""
+    try:
+        handler.after_connection_established(session)
+    except Exception as error:
+        # The border to a handler without the exception decorator.
+        logger.error("Failed to open session %s", session.id, exc_info=error)
+        handler.handle_transport_error(session, error)
+        session.close(CloseStatus.SERVER_ERROR.with_cause(EndReason.HANDLER_ERROR))
+
+
+def tell_closed(
+    session: WebSocketSession, handler: WebSocketHandler, status: CloseStatus, error: Exception | None
+) -> None:
+    """The session is closed; *error* is what its connection failed with, if it did. Raises nothing."""
+    if error is not None:
+        try:
+            handler.handle_transport_error(session, error)
+        except Exception:
+            logger.exception("Error in handle_transport_error for session %s", session.id)
+    try:
+        handler.after_connection_closed(session, status)
+    except Exception:
+        logger.debug("Error in after_connection_closed for session %s", session.id, exc_info=True)

@@ -6,25 +6,28 @@ bytes.
 
 Everything that writes happens on the loop's thread where the host has a loop; elsewhere, and for what other threads
 send, there is the session's lock. It is held over writes, which never block.
+
+A write may find out that the client is gone, and say so before it returns: ``stream_closed`` comes while the lock is
+held. So nobody waits for the lock there. What is to be done is noted, and whoever held the lock does it afterwards.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
 
+from ...messaging.locks import allocate_lock
 from ..close import CloseStatus, EndReason
 from ..decorators import TRACE
 from ..handlers import WebSocketHandler
 from ..message import TextMessage
-from .delivery import Delivery
+from .delivery import Delivery, tell_closed, tell_established
 from .frame import OPEN, close_frame
 from .mailbox import Mailbox
 from .options import SockJsOptions
 from .session import GO_AWAY, SessionFacts, SessionState, SockJsSession, frame_of
-from .stream import HttpStream, HttpStreamHost
+from .stream import NOBODY, HttpStream, HttpStreamHost
 from .timers import SockJsTimers
 from .transport import Framing, ReceivingTransport, RequestError
 
@@ -39,25 +42,6 @@ _EXPIRED = GO_AWAY.with_cause(EndReason.CLIENT_VANISHED)
 _NEW, _OPEN, _CLOSED = SessionState.NEW, SessionState.OPEN, SessionState.CLOSED
 
 
-class Removal(Protocol):
-    """The session table's side."""
-
-    def __call__(self, session: HttpSockJsSession) -> None:
-        """The session can be reached no more. Called once."""
-        ...
-
-
-class _Nobody:
-    """Listens to responses that never belong to the session."""
-
-    def stream_closed(self, error: Exception) -> None: ...
-    def stream_drained(self) -> None: ...
-    def stream_stopping(self, status: CloseStatus) -> None: ...
-
-
-_NOBODY = _Nobody()
-
-
 class HttpSockJsSession(SockJsSession):
     """A session over HTTP on a server without a loop; also implements ``StreamListener``."""
 
@@ -70,6 +54,8 @@ class HttpSockJsSession(SockJsSession):
         "_inactive_since_ms",
         "_last_received_ms",
         "_lock",
+        "_loose_ends",
+        "_lost",
         "_mailbox",
         "_removal",
         "_response_bytes",
@@ -90,17 +76,23 @@ class HttpSockJsSession(SockJsSession):
         key: str,
         transport: ReceivingTransport,
         host: HttpStreamHost,
-        removal: Removal,
+        removal: Callable[[HttpSockJsSession], object],
     ) -> None:
-        """*key*: the session's segment of the URL, which is its id unless that was taken."""
+        """
+        key: the session's segment of the URL, which is its id unless that was taken.
+        removal: called once, when the session can be reached no more.
+        """
         SockJsSession.__init__(self, session_id, facts, handler, options, timers)
         self.key = key
         self.transport = transport.name
         self.transport_kind = transport.kind
         self._execute = host.execute
-        self._removal: Removal | None = removal
-        self._lock = threading.Lock()
-        """Guards cache, state and which response is the present one."""
+        self._removal: Callable[[HttpSockJsSession], object] | None = removal
+        self._lock = allocate_lock()
+        """Guards cache, state and which response is the present one. Whoever held it looks for loose ends."""
+        self._loose_ends = False
+        self._lost: Exception | None = None
+        """Why the client is taken for gone, until the session has ended for it."""
         self._mailbox = Mailbox()
         self._cache: list[str] = []
         self._stream: HttpStream | None = None
@@ -149,15 +141,21 @@ class HttpSockJsSession(SockJsSession):
         self._last_received_ms = self._timers.now_ms()
         with self._lock:
             before = self._state
-            if before is _CLOSED or self._stream is not None:
+            welcome = before is not _CLOSED and self._stream is None
+            if not welcome:
                 self._answer_only(stream, framing, headers)
-                return
-            self._begin(stream, framing, headers)
-            if before is _NEW:
-                self._move(_OPEN)
-                self._write_frame(OPEN)
+            else:
+                self._begin(stream, framing, headers)
+                if before is _NEW:
+                    self._move(_OPEN)
+                    self._write_frame(OPEN)
+        if self._loose_ends:
+            self._tie_up()
+        if not welcome:
+            return
         if before is _NEW:
-            self._mailbox.post(self._tell_established, self._execute)
+            self._log_move(before)
+            self._mailbox.post(partial(tell_established, self, self._handler), self._execute)
         else:
             self._resume()
         self._watch.moved()
@@ -176,7 +174,7 @@ class HttpSockJsSession(SockJsSession):
         Differs from Spring: what was sent before the close still arrives, and the close frame is the session's own, not
         always 3000.
         """
-        stream.start(headers, _NOBODY)
+        stream.start(headers, NOBODY)
         if framing.prelude:
             stream.write(framing.prelude)
         last = _ANOTHER if self._state is not _CLOSED else self._closing_frame
@@ -190,8 +188,12 @@ class HttpSockJsSession(SockJsSession):
         stream.finish(framing.wrap(last))
 
     def _resume(self) -> None:
-        with self._lock:
-            self._flush_cache()
+        try:
+            with self._lock:
+                self._flush_cache()
+        finally:
+            if self._loose_ends:
+                self._tie_up()
 
     # -- requests that bring messages from the client
 
@@ -222,11 +224,12 @@ class HttpSockJsSession(SockJsSession):
         if len(self._cache) >= limit:
             self._make_room()
         with self._lock:
-            if len(self._cache) >= limit:
-                raise RuntimeError(f"Queue full: {limit} messages wait for a request of session '{self._id}'")
-            if self._state is _OPEN:
+            full = len(self._cache) >= limit
+            if not full and self._state is _OPEN:
                 self._cache.append(text)
         self._flush_soon()
+        if full:
+            raise RuntimeError(f"Queue full: {limit} messages wait for a request of session '{self._id}'")
 
     def _make_room(self) -> None:
         self._resume()
@@ -246,21 +249,26 @@ class HttpSockJsSession(SockJsSession):
             self._cache.clear()
             self._write_frame(frame)
             return
-        parts, limit = [], self._options.stream_bytes_limit
+        parts, size, room = [], 0, self._options.stream_bytes_limit - self._response_bytes
         for text in self._cache:
             frame = encode((text,))
             parts.append(self._framing.wrap(frame))
-            self._response_bytes += len(frame) + 1
-            if self._response_bytes >= limit:
+            size += len(frame) + 1
+            if size >= room:
                 break
         del self._cache[: len(parts)]
+        self._write_texts(b"".join(parts), size)
+
+    def _write_texts(self, texts: bytes, size: int) -> None:
+        """Write frames of a streaming response, with the lock held; it ends when the sizes reach its limit."""
+        assert self._stream is not None
         self._last_sent_ms = self._timers.now_ms()
-        data = b"".join(parts)
-        if self._response_bytes >= limit:
-            stream.finish(data)
+        self._response_bytes += size
+        if self._response_bytes >= self._options.stream_bytes_limit:
+            self._stream.finish(texts)
             self._detach()
         else:
-            stream.write(data)
+            self._stream.write(texts)
 
     def _write_frame(self, frame: bytes) -> None:
         """Write one frame, with the lock held; a polling response ends with it."""
@@ -274,29 +282,53 @@ class HttpSockJsSession(SockJsSession):
             self._stream.write(data)
 
     def _detach(self) -> None:
+        """With the lock held."""
         self._stream = self._framing = None
         self._inactive_since_ms = self._timers.now_ms()
-        self._watch.moved()
+        self._loose_ends = True
+
+    def _tie_up(self) -> None:
+        """For whoever held the lock, afterwards: set the deadline, and end the session if its client is gone."""
+        while self._loose_ends and self._lock.acquire(blocking=False):
+            before = None
+            try:
+                self._loose_ends = False
+                error, self._lost = self._lost, None
+                if error is not None and self._state is not _CLOSED:
+                    before = self._end_lost(error)
+            finally:
+                self._lock.release()
+            if error is not None:
+                self._log_vanished(error)
+            if before is None:
+                self._watch.moved()
+            else:
+                self._log_move(before)
+                self._forget()
+                self._ended()
 
     # -- the stream's news
 
     def stream_closed(self, error: Exception) -> None:
         """The client vanished in the middle of a response: nobody knows what it got, so the session is over."""
+        self._lost = error
+        self._loose_ends = True
+        self._tie_up()
+
+    def _end_lost(self, error: Exception) -> SessionState:
+        # An ended connection is no error here: aborting the request is how clients over HTTP say good-bye.
+        self._error = None if isinstance(error, EOFError) else error
+        self._cache.clear()
+        before = self._end(_VANISHED)
+        if self._stream is not None:
+            self._stream.abort()
+            self._detach()
+        return before
+
+    def _log_vanished(self, error: Exception) -> None:
         if vanished_logger.isEnabledFor(logging.DEBUG):
             stack = error if vanished_logger.isEnabledFor(TRACE) else None
             vanished_logger.debug("Client of session %s vanished: %s", self._id, error, exc_info=stack)
-        with self._lock:
-            if self._state is _CLOSED:
-                return
-            # An ended connection is no error here: aborting the request is how clients over HTTP say good-bye.
-            self._error = None if isinstance(error, EOFError) else error
-            self._cache.clear()
-            self._end(_VANISHED)
-            if self._stream is not None:
-                self._stream.abort()
-                self._detach()
-        self._forget()
-        self._ended()
 
     def stream_drained(self) -> None:
         self._resume()
@@ -310,31 +342,44 @@ class HttpSockJsSession(SockJsSession):
         self._close_now(status)
 
     def _close_now(self, status: CloseStatus) -> None:
-        unreliable = status.equals_code(CloseStatus.SESSION_NOT_RELIABLE)
-        with self._lock:
-            if self._state is _CLOSED:
-                return
-            if not unreliable:
-                self._flush_cache(force=True)
-            self._end(status if status.because else status.with_cause(EndReason.SERVER_CLOSED))
-            stream, framing = self._stream, self._framing
-            if stream is not None and framing is not None:
-                if unreliable:
-                    stream.abort()
-                else:
-                    stream.finish(framing.wrap(self._closing_frame))
-                self._detach()
-        self._watch.moved()
-        self._ended()
+        before = None
+        try:
+            with self._lock:
+                if self._state is not _CLOSED:
+                    before = self._end_with_frame(status)
+        finally:
+            if self._loose_ends:
+                self._tie_up()
+        if before is not None:
+            self._log_move(before)
+            self._watch.moved()
+            self._ended()
 
-    def _end(self, status: CloseStatus) -> None:
+    def _end_with_frame(self, status: CloseStatus) -> SessionState:
+        unreliable = status.equals_code(CloseStatus.SESSION_NOT_RELIABLE)
+        if not unreliable:
+            self._flush_cache(force=True)
+        before = self._end(status if status.because else status.with_cause(EndReason.SERVER_CLOSED))
+        stream, framing = self._stream, self._framing
+        if stream is not None and framing is not None:
+            if unreliable:
+                stream.abort()
+            else:
+                stream.finish(framing.wrap(self._closing_frame))
+            self._detach()
+        return before
+
+    def _end(self, status: CloseStatus) -> SessionState:
+        """With the lock held; returns the state before."""
         self._close_status = status
         self._closing_frame = frame_of(status)
         self._inactive_since_ms = self._timers.now_ms()
-        self._move(_CLOSED)
+        return self._move(_CLOSED)
 
     def _ended(self) -> None:
-        self._mailbox.post(self._tell_closed, self._execute)
+        status = self._close_status
+        assert status is not None
+        self._mailbox.post(partial(tell_closed, self, self._handler, status, self._error), self._execute)
 
     def _forget(self) -> None:
         """Leave the session table; harmless twice."""
@@ -365,27 +410,5 @@ class HttpSockJsSession(SockJsSession):
             # While the client takes nothing there are bytes on the way that find out whether it is still there.
             if self._stream is not None and not self._stream.pending_bytes:
                 self._write_frame(frame)
-
-    # -- the handler
-
-    def _tell_established(self) -> None:
-        try:
-            self._handler.after_connection_established(self)
-        except Exception as error:
-            # The border to a handler without the exception decorator.
-            logger.error("Failed to open session %s", self._id, exc_info=error)
-            self._handler.handle_transport_error(self, error)
-            self.close(CloseStatus.SERVER_ERROR.with_cause(EndReason.HANDLER_ERROR))
-
-    def _tell_closed(self) -> None:
-        status = self._close_status
-        assert status is not None
-        if self._error is not None:
-            try:
-                self._handler.handle_transport_error(self, self._error)
-            except Exception:
-                logger.exception("Error in handle_transport_error for session %s", self._id)
-        try:
-            self._handler.after_connection_closed(self, status)
-        except Exception:
-            logger.debug("Error in after_connection_closed for session %s", self._id, exc_info=True)
+        if self._loose_ends:
+            self._tie_up()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
+
+from ...messaging.locks import allocate_lock
 
 
 class SessionIds:
@@ -15,7 +16,7 @@ class SessionIds:
 
     def __init__(self) -> None:
         self._used: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def claim(self, wanted: str) -> str:
         """*wanted* if it is free, else a random UUID."""

@@ -11,7 +11,9 @@ from typing import Any
 
 from ..close import CloseStatus
 from ..flush import Flusher, Outgoing
+from ..framing import TextFraming
 from .http_session import HttpSockJsSession
+from .joined import streamed_texts
 from .session import SessionState, texts_of
 
 logger = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ class LoopHttpSockJsSession(HttpSockJsSession):
         HttpSockJsSession.__init__(self, *arguments, **options)
         self._flusher = flusher
         self._asked = False
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: tuple[Callable[[], None], ...] = ()
         """Whom to tell when nothing waits any more."""
 
     @property
@@ -62,11 +64,33 @@ class LoopHttpSockJsSession(HttpSockJsSession):
         texts = texts_of(messages)
         with self._lock:
             self._cache += texts
-            self._flush_cache()
+        HttpSockJsSession._resume(self)
         if self._all_taken():
             return True
-        self._waiting.append(drained)
+        self.when_drained(drained)
         return False
+
+    @property
+    def text_framing(self) -> TextFraming | None:
+        return streamed_texts(self.transport, self._options.message_codec)
+
+    def try_write(self, texts: bytes) -> bool | None:
+        """Write texts that were made once for many sessions if nothing is to go before them. On the loop's thread only.
+
+        True: the client took everything. False: some of it waits. None: nothing was done.
+        """
+        stream = self._stream
+        if self._state is not _OPEN or stream is None or self._cache or stream.pending_bytes:
+            return None
+        with self._lock:
+            self._write_texts(texts, len(texts))
+        if self._loose_ends:
+            self._tie_up()
+        return self._all_taken()
+
+    def when_drained(self, drained: Callable[[], None]) -> None:
+        """As of ``try_send``. Only while something waits."""
+        self._waiting += (drained,)
 
     def flush(self) -> None:
         """Write what ``send_message`` has gathered in this turn. Called by the flusher."""
@@ -80,7 +104,7 @@ class LoopHttpSockJsSession(HttpSockJsSession):
 
     def _tell_waiting(self) -> None:
         if self._waiting and (self._all_taken() or self._state is not _OPEN):
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, ()
             for drained in waiting:
                 drained()
 
@@ -88,7 +112,7 @@ class LoopHttpSockJsSession(HttpSockJsSession):
         """There is room again: let who waits add what it has, so that all of it goes in one response."""
         stream = self._stream
         if self._waiting and stream is not None and not stream.pending_bytes:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, ()
             for drained in waiting:
                 drained()
         HttpSockJsSession._resume(self)

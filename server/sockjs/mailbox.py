@@ -7,9 +7,9 @@ worker of its own: whoever brings a call while nobody is calling does the callin
 from __future__ import annotations
 
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable
+
+from ...messaging.locks import allocate_lock
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +19,17 @@ Call = Callable[[], object]
 class Mailbox:
     """A queue of calls with at most one thread or greenlet at work on it. Nobody ever waits."""
 
-    __slots__ = ("_calls", "_lock", "_running", "waiting_bytes")
+    __slots__ = ("_calls", "_lock", "_next", "_running", "waiting_bytes")
+
+    # Two lists, which are there only while they hold something: a deque would be the largest part of a session.
 
     def __init__(self) -> None:
-        self._calls: deque[tuple[Call, int]] = deque()
+        self._calls: list[tuple[Call, int]] | None = None
+        """The latest calls, in order."""
+        self._next: list[tuple[Call, int]] | None = None
+        """The calls before those, the first one at the end."""
         self._running = False
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self.waiting_bytes = 0
         """Sizes of the calls that are not done, as they were given."""
 
@@ -40,6 +45,8 @@ class Mailbox:
 
     def _append(self, call: Call, size: int) -> bool:
         with self._lock:
+            if self._calls is None:
+                self._calls = []
             self._calls.append((call, size))
             self.waiting_bytes += size
             if self._running:
@@ -50,10 +57,15 @@ class Mailbox:
     def _run(self) -> None:
         while True:
             with self._lock:
-                if not self._calls:
-                    self._running = False
-                    return
-                call, size = self._calls.popleft()
+                if self._next is None:
+                    self._next, self._calls = self._calls, None
+                    if self._next is None:
+                        self._running = False
+                        return
+                    self._next.reverse()
+                call, size = self._next.pop()
+                if not self._next:
+                    self._next = None
             try:
                 call()
             except Exception:

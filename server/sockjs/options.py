@@ -12,7 +12,10 @@ CLIENT_LIBRARY_URL = "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.m
 
 
 class SockJsMessageCodec(Protocol):
-    """Writes and reads the array of messages; the frames around it are SockJS's."""
+    """Writes and reads the array of messages; the frames around it are SockJS's.
+
+    Both are pure functions. They must not wait for anything: ``encode`` is called with the lock of a session held.
+    """
 
     def encode(self, messages: Sequence[str]) -> bytes:
         """A whole message frame, ``a["m1","m2"]``."""

@@ -7,11 +7,11 @@ use which.
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from ...messaging.locks import allocate_lock
 from ..close import CloseStatus
 from ..handlers import WebSocketHandler
 from ..handshake.handler import DefaultHandshakeHandler, HandshakeHandler
@@ -98,7 +98,7 @@ class SockJsService:
         self._sessions: dict[str, HttpSockJsSession] = {}
         self._web_sockets: Counter[str] = Counter()
         """How many WebSockets use a session's segment of the URL at the moment."""
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         """Guards both tables."""
 
     # -- what is known of it

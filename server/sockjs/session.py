@@ -104,6 +104,7 @@ class SockJsSession(BaseWebSocketSession):
         timers: SockJsTimers,
     ) -> None:
         BaseWebSocketSession.__init__(self, facts.attributes, session_id=session_id)
+        facts.attributes = None  # Copied.
         self._facts = facts
         self._handler = handler
         self._options = options
@@ -221,10 +222,15 @@ class SockJsSession(BaseWebSocketSession):
 
     # -- state
 
-    def _move(self, state: SessionState) -> None:
+    def _move(self, state: SessionState) -> SessionState:
+        """Returns the state before, for ``_log_move``."""
+        before, self._state = self._state, state
+        return before
+
+    def _log_move(self, before: SessionState) -> None:
+        """Apart from the move, since what logs must not be called with a lock held."""
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("Session %s (%s): %s -> %s", self._id, self.transport, self._state.value, state.value)
-        self._state = state
+            logger.debug("Session %s (%s): %s -> %s", self._id, self.transport, before.value, self._state.value)
 
 
 def frame_of(status: CloseStatus) -> bytes:

@@ -21,7 +21,10 @@ class StreamListener(Protocol):
     """Hears of a stream's fate. On the loop's thread if the host has a loop; must not block."""
 
     def stream_closed(self, error: Exception) -> None:
-        """The client vanished before it had all of the response. Called once at most, and nothing after it."""
+        """The client vanished before it had all of the response. Called once at most, and nothing after it.
+
+        A call of ``write`` or ``finish`` may find that out, and then tells it before it returns.
+        """
         ...
 
     def stream_drained(self) -> None:
@@ -31,6 +34,16 @@ class StreamListener(Protocol):
     def stream_stopping(self, status: CloseStatus) -> None:
         """The server stops: finish soon."""
         ...
+
+
+class _Nobody:
+    def stream_closed(self, error: Exception) -> None: ...
+    def stream_drained(self) -> None: ...
+    def stream_stopping(self, status: CloseStatus) -> None: ...
+
+
+NOBODY = _Nobody()
+"""Listens to responses that belong to no session."""
 
 
 class HttpStream(Protocol):

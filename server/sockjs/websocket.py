@@ -13,10 +13,12 @@ from typing import Any, cast
 from ..close import CloseStatus, EndReason
 from ..decorators import WebSocketHandlerDecorator, WebSocketSessionDecorator
 from ..flush import Flusher, NonBlockingWebSocketSession, Outgoing
+from ..framing import TextFraming
 from ..handlers import WebSocketHandler
 from ..message import BinaryMessage, TextMessage, WebSocketMessage
 from ..session import Principal, WebSocketSession
 from .frame import OPEN, FrameError
+from .joined import WEB_SOCKET, has_joined_texts
 from .options import SockJsOptions
 from .session import SessionFacts, SessionState, SockJsSession, frame_of, texts_of
 from .timers import SockJsTimers
@@ -101,7 +103,7 @@ class WebSocketSockJsSession(SockJsSession):
 
     def _close(self, status: CloseStatus) -> None:
         """The close frame of SockJS, then that of WebSocket. The handler is told when the native session says so."""
-        self._move(SessionState.CLOSED)
+        self._log_move(self._move(SessionState.CLOSED))
         self._close_status = status
         self._watch.cancel()
         native = self._native
@@ -115,12 +117,12 @@ class WebSocketSockJsSession(SockJsSession):
 
     def opened(self) -> None:
         self._native.send_message(TextMessage(OPEN))
-        self._move(SessionState.OPEN)
+        self._log_move(self._move(SessionState.OPEN))
         self._watch.moved()
 
     def ended(self, status: CloseStatus) -> None:
         if self._state is not SessionState.CLOSED:
-            self._move(SessionState.CLOSED)
+            self._log_move(self._move(SessionState.CLOSED))
             self._close_status = status
         self._watch.cancel()
 
@@ -156,6 +158,23 @@ class NonBlockingWebSocketSockJsSession(WebSocketSockJsSession):
         texts = texts_of(messages)
         self._last_sent_ms = self._timers.now_ms()
         return self._native.try_send((TextMessage(self._options.message_codec.encode(texts)),), drained)
+
+    @property
+    def text_framing(self) -> TextFraming | None:
+        native = getattr(self._native, "text_framing", None)
+        return WEB_SOCKET if native is not None and has_joined_texts(self._options.message_codec) else None
+
+    def try_write(self, texts: bytes) -> bool | None:
+        """As the native session's, of SockJS frames in WebSocket frames."""
+        if self._state is not SessionState.OPEN:
+            return None
+        self._last_sent_ms = self._timers.now_ms()
+        taken: bool | None = self._native.try_write(texts)  # type: ignore[attr-defined]  # as text_framing told
+        return taken
+
+    def when_drained(self, drained: Callable[[], None]) -> None:
+        """As the native session's."""
+        self._native.when_drained(drained)  # type: ignore[attr-defined]  # as text_framing told
 
 
 class SockJsWebSocketHandler:

@@ -225,6 +225,14 @@ class SubProtocolWebSocketHandler:
         self.stats.opened(kind)
         handler.after_session_started(concurrent, self.client_inbound_channel)
 
+    def ignores(self, session: WebSocketSession, text: bytes) -> bool:
+        """A heart-beat that nobody wants to see; see ``TextIgnoringHandler``."""
+        holder = self._sessions.get(session.id)
+        if holder is None or not holder.heard:
+            return False
+        is_sign_of_life = getattr(holder.handler, "is_sign_of_life", None)
+        return is_sign_of_life is not None and is_sign_of_life(session.id, text, self.client_inbound_channel)
+
     def handle_message(self, session: WebSocketSession, message: WebSocketMessage[Any]) -> None:
         holder = self._sessions.get(session.id)
         if holder is None:

@@ -12,14 +12,17 @@ possible at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from ...messaging.broker.contract import Subscription
+from ...messaging.locks import allocate_lock
 from ..framing import WEB_SOCKET_TEXTS, TextFraming
 from .contract import SharedText
 from .holder import SessionHolder
+
+R = TypeVar("R")
 
 MANY = 16
 """From so many recipients on a broadcast is worth a mailing."""
@@ -69,9 +72,13 @@ def _key(framing: TextFraming, head: bytes) -> bytes:
 
 
 class BroadcastMailing:
-    """Implements ``Mailing`` for broadcasts that have the same recipients and the same head."""
+    """Implements ``Mailing`` for broadcasts that have the same recipients and the same head.
 
-    __slots__ = ("_are_distinct", "_endpoint", "_runs", "_shared", "_subscriptions", "_written")
+    Made, added to and written on the loop's thread; what a failure leads to may call it again meanwhile. Other threads
+    do nothing but settle it, with the lock, for which they never wait longer than for one slice.
+    """
+
+    __slots__ = ("_are_distinct", "_endpoint", "_is_held", "_lock", "_runs", "_shared", "_subscriptions", "_written")
 
     def __init__(self, endpoint: Targets, subscriptions: Sequence[Subscription], shared: SharedText) -> None:
         self._endpoint = endpoint
@@ -82,12 +89,43 @@ class BroadcastMailing:
         """Whether no session has two of the subscriptions; None: nobody asked yet."""
         self._written: list[tuple[int, int]] = []
         """Recipients that wait for nothing."""
+        self._lock = allocate_lock()
+        self._is_held = False
+        """Whether the loop's thread has the lock; nobody else looks."""
 
     def add(self, endpoint: Targets, subscriptions: Sequence[Subscription], shared: SharedText) -> bool:
         """One more broadcast; False when it cannot be joined with those here, and they are to be settled before it."""
+        return self._with_lock(self._add, endpoint, subscriptions, shared)
+
+    def write(self, most: int) -> bool:
+        """Write to at most so many recipients; whether there are none left."""
+        return self._with_lock(self._write, most)
+
+    def settle(self) -> None:
+        """Put what is left into the buffers of its sessions. On the loop's thread."""
+        self._with_lock(self._settle, True)
+
+    def settle_from_thread(self) -> None:
+        """The same from any other thread. The limits of the buffers are judged later: that needs the loop, which may
+        wait for this thread.
+        """
+        with self._lock:
+            self._settle(False)
+
+    def _with_lock(self, function: Callable[..., R], *arguments: Any) -> R:
+        if self._is_held:
+            return function(*arguments)
+        with self._lock:
+            self._is_held = True
+            try:
+                return function(*arguments)
+            finally:
+                self._is_held = False
+
+    def _add(self, endpoint: Targets, subscriptions: Sequence[Subscription], shared: SharedText) -> bool:
         if subscriptions is not self._subscriptions or shared.head is not self._shared.head:
             return False
-        if endpoint is not self._endpoint or not self._has_room(len(shared.tail)):
+        if endpoint is not self._endpoint or not self._runs or not self._has_room(len(shared.tail)):
             return False
         runs, tail = self._runs, shared.tail
         first = runs[0]
@@ -110,8 +148,7 @@ class BroadcastMailing:
             self._are_distinct = len({each.session_id for each in self._subscriptions}) == len(self._subscriptions)
         return self._are_distinct
 
-    def write(self, most: int) -> bool:
-        """Write to at most so many recipients; whether there are none left."""
+    def _write(self, most: int) -> bool:
         runs = self._runs
         while runs and most > 0:
             run = runs[0]
@@ -139,15 +176,15 @@ class BroadcastMailing:
                     key, ready = _key(framing, self._shared.head), run.ready(framing)
             try:
                 if framing is not None:
-                    own = (
-                        subscription.before_tail if subscription.head is key else self._own(subscription, framing, key)
-                    )
+                    own = subscription.before_tail
+                    if subscription.head is not key:
+                        own = self._own(subscription, framing, key)
                     pieces = ready.get(len(own))
                     if pieces is None:
                         pieces = ready[len(own)] = framing.pieces(len(own), run.tails)
                     if session.write_joined(own.join(pieces)):
                         continue
-                self._buffer(holder, subscription, run.tails)
+                self._buffer(holder, subscription, run.tails, True)
             except Exception as error:
                 endpoint.failed_to_send(holder, error)
             if not self._runs:  # settled, by what a failure led to
@@ -158,11 +195,8 @@ class BroadcastMailing:
         subscription.head = key
         return own
 
-    def settle(self) -> None:
-        """Put what is left into the buffers of its sessions.
-
-        May be called again meanwhile, by what a failure leads to: then that call does the rest.
-        """
+    def _settle(self, judge: bool) -> None:
+        # A failure can lead to another call: then that one does the rest.
         runs = self._runs
         while runs:
             run = runs[0]
@@ -171,15 +205,15 @@ class BroadcastMailing:
                 run.position += 1
                 holder = self._endpoint.target_of(subscription)
                 if holder is not None:
-                    self._buffer(holder, subscription, run.tails)
+                    self._buffer(holder, subscription, run.tails, judge)
             if runs and runs[0] is run:
                 del runs[0]
                 self._written.append((run.start, run.stop))
 
-    def _buffer(self, holder: SessionHolder, subscription: Subscription, tails: list[bytes]) -> None:
+    def _buffer(self, holder: SessionHolder, subscription: Subscription, tails: list[bytes], judge: bool) -> None:
         try:
             own = self._shared.before_tail(subscription)
             for tail in tails[:]:  # a failure can lead to one more
-                holder.session.buffer_text(own, tail)
+                holder.session.buffer_text(own, tail, judge)
         except Exception as error:
             self._endpoint.failed_to_send(holder, error)

@@ -14,9 +14,10 @@ from ...messaging.broker.heartbeats import IDLE_CLOCK
 from ...messaging.channel import ChannelInterceptor, MessageChannel
 from ...messaging.events import ApplicationEvents, SessionDisconnectEvent
 from ...messaging.exceptions import MessagingError, StompConversionError
-from ...messaging.header_accessor import MessageHeaderInitializer, MutableMessageHeaders
+from ...messaging.header_accessor import MessageHeaderInitializer
 from ...messaging.interceptable import overrides
 from ...messaging.message import Message
+from ...messaging.mutable_headers import MutableMessageHeaders
 from ...messaging.simp.accessor import HEARTBEAT, SESSION_ATTRIBUTES, SESSION_ID, USER
 from ...messaging.simp.attributes import bound
 from ...messaging.simp.ordered import OrderedMessageChannelDecorator, configure_interceptor
@@ -41,10 +42,12 @@ MESSAGE_SIZE_LIMIT = 64 * 1024
 MINIMUM_WEBSOCKET_MESSAGE_SIZE = 16 * 1024 + 256
 """A WebSocket text limit below this is raised to it."""
 
+_SEND = StompCommand.SEND
 _CONNECTS = (StompCommand.CONNECT, StompCommand.STOMP)
 _BEGIN_OR_END = (*_CONNECTS, StompCommand.DISCONNECT)
 _DATA = (TextMessage, BinaryMessage)
 _NO_HEARTBEAT = (0, 0)
+_EOLS = (b"\n", b"\r\n")
 
 
 class StompSubProtocolHandler:
@@ -157,13 +160,22 @@ class StompSubProtocolHandler:
         except StompConversionError as error:
             self._broken(session, message, error)
 
+    def is_sign_of_life(self, session_id: str, text: bytes, channel: MessageChannel) -> bool:
+        """Whether *text* is a heart-beat, and nobody on *channel* wants to see it as a message."""
+        if text not in _EOLS:
+            return False
+        state = self._sessions.get(session_id)
+        if state is None or not state.connect_seen or state.decoder.buffer_size:
+            return False
+        return state.way.__class__ is SessionInboundChannel and not getattr(channel, "wants_heartbeats", True)
+
     def _handle_frame(self, state: StompSession, message: Message[bytes]) -> bool:
         """Send one frame on; False when the frames after it in the same WebSocket message are to be left out."""
-        headers: MutableMessageHeaders = message.headers  # type: ignore[assignment]  # the decoder's
+        headers: MutableMessageHeaders = message._headers  # type: ignore[assignment]  # the decoder's
         values = headers._map
         command = values.get(COMMAND)
         values[HEARTBEAT] = _NO_HEARTBEAT
-        if command in _BEGIN_OR_END or not state.connect_seen:
+        if not state.connect_seen or (command is not _SEND and command in _BEGIN_OR_END):
             refusal = self._begin_or_end(state, command, headers.accessor)  # type: ignore[arg-type]  # as above
             if refusal is not None:
                 logger.warning("%s in session %s: %s", command or "Heart-beat", state.id, refusal)
@@ -208,7 +220,7 @@ class StompSubProtocolHandler:
         """Whether messages are frozen here: unless the channel does it, behind interceptors that may change them."""
         changing = [each for each in interceptors if overrides(each, ChannelInterceptor, "pre_send")]
         freezing = [each for each in changing if isinstance(each, ImmutableMessageChannelInterceptor)]
-        self._freeze = not freezing or changing == freezing
+        self._freeze = not freezing
         self._interceptors = interceptors
 
     # -- what goes wrong

@@ -24,6 +24,7 @@ from ...messaging.stomp.headers import COMMAND
 from ..close import CloseStatus, EndReason
 from ..session import WebSocketSession
 
+_SEND = StompCommand.SEND
 _EVENTS: dict[StompCommand | None, type[SessionEvent]] = {
     StompCommand.CONNECT: SessionConnectEvent,
     StompCommand.STOMP: SessionConnectEvent,
@@ -117,8 +118,8 @@ class SessionInboundChannel:
         token = bind(self._attributes)
         try:
             if self._channel.send(message, timeout_ms):
-                command = message.headers._map.get(COMMAND)  # as it is where every frame passes
-                if command is not StompCommand.SEND and self._events is not None:
+                command = message._headers._map.get(COMMAND)  # as it is where every frame passes
+                if command is not _SEND and self._events is not None:
                     self._publish(message, command, self._events)
                 return True
         except Exception as error:  # an interceptor objected, or a handler in this thread failed: the client is told

@@ -10,7 +10,6 @@ from typing import Any
 from kit.scheduling import ManualTask, ManualTaskScheduler
 from kit.sessions import FakeWebSocketSession
 from wellhead.server.flush import Flushable, Mailing, Outgoing, message_of
-from wellhead.server.framing import WEB_SOCKET_TEXTS
 from wellhead.server.framing import WEB_SOCKET_TEXTS, TextFraming
 from wellhead.server.message import TextMessage, WebSocketMessage
 
@@ -36,14 +35,15 @@ class ManualFlusher:
         self.mailing = mailing
 
     def settle(self) -> None:
-        if not self.on_loop_thread:
-            self.run_now(self.settle, timeout_ms=10_000)
-            return
         mailing = self.mailing
-        if mailing is not None:
-            mailing.settle()
-            if self.mailing is mailing:
-                self.mailing = None
+        if mailing is None:
+            return
+        if not self.on_loop_thread:
+            mailing.settle_from_thread()
+            return
+        mailing.settle()
+        if self.mailing is mailing:
+            self.mailing = None
 
     def request(self, flushable: Flushable) -> None:
         self.requests += 1
@@ -138,24 +138,25 @@ class FakeNonBlockingSession(FakeWebSocketSession):
 class FakeFrameWritingSession(FakeNonBlockingSession):
     """Implements JoinedWritingSession: reads the frames that it is to write, and takes whole text frames alone.
 
-    With ``takes_frames`` False it says of each that it has to be handed over as a message, as one that compresses does.
+    While ``takes_frames`` is False it says of each that it has to be handed over as a message. A subclass may have
+    another ``text_framing`` and ``read``.
     """
+
+    text_framing: TextFraming | None = WEB_SOCKET_TEXTS
 
     def __init__(self, session_id: str | None = None, **options: Any) -> None:
         super().__init__(session_id, **options)
-        self.text_framing = WEB_SOCKET_TEXTS
         self.takes_frames = True
         self.frame_writes = 0
 
     def try_write(self, texts: bytes) -> bool | None:
         assert self.flusher.on_loop_thread
-        assert self.text_framing is WEB_SOCKET_TEXTS
         if not self.is_open or not self.takes_frames or self.pending_bytes:
             return None
         if self.send_error is not None:
             raise self.send_error
         self.frame_writes += 1
-        messages: list[WebSocketMessage[Any]] = [TextMessage(text) for text in texts_in(texts)]
+        messages: list[WebSocketMessage[Any]] = [TextMessage(text) for text in self.read(texts)]
         self.writes.append(messages)
         if self.blocked:
             self._pending.extend(messages)
@@ -163,6 +164,11 @@ class FakeFrameWritingSession(FakeNonBlockingSession):
             return False
         self.sent.extend(messages)
         return True
+
+    def read(self, texts: bytes) -> list[bytes]:
+        """The texts out of their framing."""
+        assert self.text_framing is WEB_SOCKET_TEXTS
+        return texts_in(texts)
 
     def when_drained(self, drained: Callable[[], None]) -> None:
         assert self.pending_bytes, "nothing waits"

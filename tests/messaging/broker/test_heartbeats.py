@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
 from kit.brokers import Rig, User
 from kit.scheduling import ManualTaskScheduler
 
-from wellhead.messaging.broker.heartbeats import DEFAULT_HEARTBEAT_MS, IDLE_CLOCK, MARGIN, BrokerHeartbeats
+from wellhead.messaging.broker.heartbeats import DEFAULT_HEARTBEAT_MS, IDLE_CLOCK, MARGIN, BrokerHeartbeats, SessionLife
+from wellhead.messaging.broker.simple import SESSIONS_AT_ONCE
 from wellhead.messaging.message import Message
 from wellhead.messaging.simp.accessor import DISCONNECT_MESSAGE, MESSAGE_TYPE, SESSION_ID, USER
 from wellhead.messaging.simp.types import SimpMessageType
@@ -245,6 +247,21 @@ def test_the_idle_clock_is_asked_only_when_messages_are_overdue():
     assert asked == [40_000, 50_000]
 
 
+def test_the_idle_clock_is_let_go_when_silence_does_not_matter():
+    class Clock:
+        def __call__(self) -> float:
+            return 50_000
+
+    kept, let_go = Clock(), Clock()
+    gone = weakref.ref(let_go)
+    overdue = SessionLife(0, 30_000, 0, kept)
+    silent = SessionLife(0, 0, 10_000, let_go)
+    del let_go
+    assert gone() is None
+    assert overdue.is_silent(30_001)
+    assert not silent.is_silent(1_000_000)
+
+
 # -- writing
 
 
@@ -324,6 +341,24 @@ def test_both_directions_of_many_sessions():
     assert told.count(("HEARTBEAT", "listens")) == 4
     assert told.count(("DISCONNECT_ACK", "silent")) == 1
     assert len(told) == 9
+
+
+def test_many_sessions_are_looked_after_in_slices_at_the_same_time():
+    rig = heartbeats(10_000, 0)
+    ids = [f"s{number}" for number in range(2 * SESSIONS_AT_ONCE + 1)]
+    for session_id in ids:
+        rig.connect(session_id, (0, 10_000))
+    rig.outbound.take()
+    schedule, slices = rig.scheduler.schedule, []
+
+    def noting(task, delay_ms):
+        slices.append(len(rig.outbound.messages))
+        return schedule(task, delay_ms)
+
+    rig.scheduler.schedule = noting
+    rig.scheduler.advance(10_000)
+    assert slices == [SESSIONS_AT_ONCE, 2 * SESSIONS_AT_ONCE]
+    assert [message.headers[SESSION_ID] for message in rig.outbound.take()] == ids
 
 
 def test_a_session_that_cannot_be_written_to_does_not_keep_the_others_waiting():

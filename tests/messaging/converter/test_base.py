@@ -7,11 +7,19 @@ from typing import Any
 import pytest
 
 from wellhead.messaging.converter.base import AbstractMessageConverter
+from wellhead.messaging.converter.content_type import DefaultContentTypeResolver
 from wellhead.messaging.converter.contract import MessageConverter
-from wellhead.messaging.header_accessor import MessageHeaderAccessor
-from wellhead.messaging.headers import MessageHeaders
+from wellhead.messaging.header_accessor import MessageHeaderAccessor, MutableMessageHeaders
+from wellhead.messaging.headers import CONTENT_TYPE, MessageHeaders
 from wellhead.messaging.message import Message
-from wellhead.messaging.mime import APPLICATION_ANY_JSON, APPLICATION_JSON, TEXT_PLAIN, MimeType, parse_mime_type
+from wellhead.messaging.mime import (
+    APPLICATION_ANY_JSON,
+    APPLICATION_JSON,
+    TEXT_PLAIN,
+    TEXT_PLAIN_UTF_8,
+    MimeType,
+    parse_mime_type,
+)
 from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
 
 
@@ -133,3 +141,59 @@ def test_other_headers_are_copied_with_a_new_id_and_timestamp() -> None:
         assert message.headers.id not in (None, headers.id)
         assert message.headers.timestamp is not None
         assert "contentType" not in headers
+
+
+class TestMessagesWithoutContentType:
+    """What is asked once for all of them is asked again when a setting changes."""
+
+    def sent(self, converter: Any, payload: Any = "x") -> Any:
+        """The headers that a template's message gets, or None when the converter refuses."""
+        message = converter.to_message(payload, MutableMessageHeaders({}, SimpMessageHeaderAccessor))
+        return None if message is None else message.headers.get(CONTENT_TYPE)
+
+    @pytest.mark.spec("CONV-02")
+    def test_get_the_first_supported_type(self) -> None:
+        assert self.sent(Upper(TEXT_PLAIN)) == TEXT_PLAIN
+        bare = Upper().to_message("x", MutableMessageHeaders({}, SimpMessageHeaderAccessor))
+        assert bare is not None and CONTENT_TYPE not in bare.headers
+
+    @pytest.mark.spec("CONV-02")
+    def test_a_type_in_the_headers_stays(self) -> None:
+        headers = MutableMessageHeaders({CONTENT_TYPE: TEXT_PLAIN_UTF_8}, SimpMessageHeaderAccessor)
+        message = Upper(TEXT_PLAIN).to_message("x", headers)
+        assert message is not None and message.headers is headers
+        assert headers[CONTENT_TYPE] == TEXT_PLAIN_UTF_8
+        headers = MutableMessageHeaders({CONTENT_TYPE: APPLICATION_JSON}, SimpMessageHeaderAccessor)
+        assert Upper(TEXT_PLAIN).to_message("x", headers) is None
+
+    @pytest.mark.spec("CONV-02")
+    def test_changed_settings_count_at_once(self) -> None:
+        converter = Upper(TEXT_PLAIN)
+        assert self.sent(converter) == TEXT_PLAIN
+        converter.strict_content_type_match = True
+        assert self.sent(converter) is None
+        resolver = DefaultContentTypeResolver(TEXT_PLAIN)
+        converter.content_type_resolver = resolver
+        assert self.sent(converter) == TEXT_PLAIN
+        resolver.default_mime_type = APPLICATION_JSON
+        assert self.sent(converter) is None
+        converter.add_supported_mime_types([APPLICATION_JSON])
+        assert self.sent(converter) == TEXT_PLAIN
+
+    @pytest.mark.spec("CONV-02")
+    def test_a_subclass_has_the_last_word(self) -> None:
+        class Own(Upper):
+            def default_content_type(self, payload: Any) -> MimeType | None:
+                return APPLICATION_JSON if payload == "j" else TEXT_PLAIN
+
+        class Picky(Upper):
+            refuses = False
+
+            def supports_mime_type(self, mime_type: MimeType | None) -> bool:
+                return not self.refuses
+
+        assert [self.sent(Own(), "j"), self.sent(Own(), "t")] == [APPLICATION_JSON, TEXT_PLAIN]
+        picky = Picky(TEXT_PLAIN)
+        assert self.sent(picky) == TEXT_PLAIN
+        picky.refuses = True
+        assert self.sent(picky) is None

@@ -39,6 +39,46 @@ def test_the_first_result_wins() -> None:
 
 
 @pytest.mark.spec("CONV-03")
+def test_converters_are_asked_only_for_classes_that_they_support() -> None:
+    asked: list[str] = []
+
+    class Texts(StringMessageConverter):
+        def supports(self, target: Any) -> bool:
+            asked.append("texts")
+            return super().supports(target)
+
+    class Anything:
+        """Not of our base class, so that only it knows what it takes."""
+
+        def to_message(self, payload: Any, headers: Any = None, hint: Any = None) -> Any:
+            asked.append("anything")
+            return None
+
+        def from_message(self, message: Any, target: Any, hint: Any = None) -> Any:
+            return None
+
+    composite = CompositeMessageConverter([Texts(), Anything(), ByteArrayMessageConverter()])
+    for _ in range(3):
+        message = composite.to_message(b"x")
+        assert message is not None and message.payload == b"x"
+    assert asked == ["texts", "anything", "anything", "anything"]
+    message = composite.to_message("x")
+    assert message is not None and str(message.headers["contentType"]) == "text/plain;charset=utf-8"
+    assert composite.to_message(5) is None
+
+
+@pytest.mark.spec("CONV-03")
+def test_other_converters_count_at_once() -> None:
+    composite = CompositeMessageConverter([StringMessageConverter()])
+    assert composite.to_message(b"x") is None
+    composite.converters = (ByteArrayMessageConverter(),)
+    message = composite.to_message(b"x")
+    assert message is not None and message.payload == b"x"
+    with pytest.raises(ValueError, match="Converters must not be empty"):
+        composite.converters = ()
+
+
+@pytest.mark.spec("CONV-03")
 def test_there_must_be_one() -> None:
     with pytest.raises(ValueError, match="Converters must not be empty"):
         CompositeMessageConverter([])

@@ -173,3 +173,21 @@ def test_with_a_dot_destinations_are_matched_by_dots() -> None:
     match = registry("red.blue.{c}", separator=".").find(MESSAGE, "red.blue.green")
     assert match is not None
     assert match.variables == {"c": "green"}
+
+
+@pytest.mark.spec("ANN-02")
+def test_patterns_are_for_what_the_lookup_leaves_of_a_destination() -> None:
+    asked: list[str] = []
+
+    def lookup(destination: str) -> str | None:
+        asked.append(destination)
+        return destination.removeprefix("/app") if destination.startswith("/app/") else None
+
+    made: MappingRegistry[str] = MappingRegistry(AntPathMatcher(), lookup)
+    made.add(MappingInfo(MESSAGE, ["/room/{room}"]), "say")
+    for _ in range(2):
+        match = made.find(MESSAGE, "/app/room/7")
+        assert match is not None
+        assert (match.handler, match.lookup_destination, match.variables) == ("say", "/room/7", {"room": "7"})
+        assert made.find(MESSAGE, "/room/7") is None
+    assert asked == ["/app/room/7", "/room/7"]

@@ -4,6 +4,7 @@ from kit.channels import RecordingChannel
 from wellhead.messaging.channel import ChannelInterceptor
 from wellhead.messaging.converter.builtin import StringMessageConverter
 from wellhead.messaging.exceptions import MessageDeliveryError
+from wellhead.messaging.handler.invocation import LOOKUP_DESTINATION, InvocationMessage
 from wellhead.messaging.header_accessor import IdTimestampMessageHeaderInitializer
 from wellhead.messaging.headers import ID_VALUE_NONE, MessageHeaders
 from wellhead.messaging.message import Message
@@ -12,6 +13,7 @@ from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
 from wellhead.messaging.simp.template import SimpMessagingTemplate
 from wellhead.messaging.simp.types import SimpMessageType
 from wellhead.messaging.stomp.headers import StompHeaderAccessor
+from wellhead.messaging.subscribable import ExecutorSubscribableChannel, ImmutableMessageChannelInterceptor
 
 
 @pytest.fixture
@@ -229,3 +231,22 @@ class TestSessions:
             assert channel.last.headers["c"] == 3
             assert channel.last.headers["simpSessionId"] == "s1"
         assert "simpSessionId" not in accessor.message_headers
+
+
+@pytest.mark.spec("TPL-03", "ANN-01")
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_method_may_send_the_message_that_it_handles(looked_at):
+    channel = ExecutorSubscribableChannel()
+    channel.add_interceptor(ImmutableMessageChannelInterceptor())
+    received = []
+    channel.subscribe(received.append)
+    accessor = SimpMessageHeaderAccessor(SimpMessageType.MESSAGE)
+    accessor.session_id = "s1"
+    handled = InvocationMessage(Message(b"hello", accessor.message_headers), "/say", {})
+    if looked_at:
+        assert handled.headers[LOOKUP_DESTINATION] == "/say"
+    SimpMessagingTemplate(channel).send("/topic/a", handled)
+    [message] = received
+    assert message.payload == b"hello"
+    assert message.headers["simpDestination"] == "/topic/a"
+    assert message.headers["simpSessionId"] == "s1"

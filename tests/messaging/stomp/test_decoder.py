@@ -61,6 +61,34 @@ def test_send():
     assert accessor_of(message).content_length == 5
 
 
+@pytest.mark.spec("STOMP-01", "MSG-04")
+def test_messages_of_frames_that_begin_alike_have_nothing_in_common():
+    data = b"SEND\ndestination:/app/a\ncontent-type:text/plain\nx:1\n\nhello\0"
+    [first], [second] = DECODER.decode(data), DECODER.decode(data)
+    accessor = accessor_of(first)
+    accessor.destination = "/app/b"
+    accessor.add_native_header("x", "2")
+    accessor.set_native_header("y", "3")
+    accessor.remove_native_header("content-type")
+    accessor.session_id = "s1"
+    [third] = DECODER.decode(data)
+    native = {"destination": ["/app/a"], "content-type": ["text/plain"], "x": ["1"]}
+    for message in (second, third):
+        assert accessor_of(message).to_native_header_map() == native
+        assert message.headers[DESTINATION] == "/app/a"
+        assert str(message.headers[CONTENT_TYPE]) == "text/plain"
+        assert "simpSessionId" not in message.headers
+
+
+@pytest.mark.spec("MSG-07")
+def test_a_passcode_is_protected_however_often_its_frame_is_read():
+    for _ in range(2):
+        [message] = DECODER.decode(b"CONNECT\nlogin:me\npasscode:secret\n\n\0")
+        accessor = accessor_of(message)
+        assert accessor.passcode == "secret"
+        assert accessor.get_first_native_header("passcode") == "PROTECTED"
+
+
 @pytest.mark.spec("STOMP-01", "MSG-07")
 def test_message():
     [message] = decode(

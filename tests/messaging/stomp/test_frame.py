@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wellhead.messaging.stomp import frame as frame_module
-from wellhead.messaging.stomp import frame_parser
+from wellhead.messaging.stomp import frame_parser, plain_frames
 from wellhead.messaging.stomp.frame import (
     HEARTBEAT,
     Heartbeat,
@@ -681,6 +681,55 @@ def test_split_frame_cuts_into_pieces_of_at_most_the_limit(size: int) -> None:
     assert split_frame(b"", 1) == [b""]
 
 
+# Heads that are remembered
+
+
+@pytest.mark.spec("STOMP-01")
+@pytest.mark.parametrize("size", [-1, 0, 1])
+def test_short_heads_of_send_are_shared_by_their_frames(size: int) -> None:
+    head = b"SEND\na:"
+    head += b"x" * (plain_frames.REMEMBERED_LENGTH + size - len(head))
+    first, second = parse_frames(head + b"\n\n1\0" + head + b"\n\n2\0")
+    assert isinstance(first, StompFrame) and isinstance(second, StompFrame)
+    assert (first.head is second.head) == (size <= 0)
+    assert (first.body, second.body) == (b"1", b"2")
+    assert first.headers == second.headers
+
+
+@pytest.mark.spec("STOMP-01")
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "SEND"])
+def test_heads_of_other_commands_are_not_kept(command: str) -> None:
+    data = f"{command}\nlogin:me\npasscode:secret\n\n\0".encode()
+    first, second = parse_frames(data + data)
+    assert isinstance(first, StompFrame) and isinstance(second, StompFrame)
+    assert first.head is not second.head
+
+
+@pytest.mark.spec("STOMP-01")
+def test_heads_are_kept_up_to_a_limit() -> None:
+    limit = plain_frames.REMEMBERED_HEADS
+    for i in range(limit + 1):
+        parse_frames(f"SEND\na:{i}\n\n\0".encode())
+    assert plain_frames._remembered_head.cache_info().currsize == limit
+
+
+@pytest.mark.spec("STOMP-01")
+def test_what_is_changed_in_a_multimap_is_changed_nowhere_else() -> None:
+    [frame] = parse_frames(b"SEND\na:1\n\n\0")
+    assert isinstance(frame, StompFrame)
+    frame.multimap["a"].append("2")
+    assert frame.multimap == {"a": ["1"]}
+
+
+@pytest.mark.spec("STOMP-01")
+@pytest.mark.parametrize("body", [b"", b"\0", b"a\0b\n\nSEND\n\n\0"])
+def test_a_body_with_nuls_is_plain_where_its_length_is_told(body: bytes) -> None:
+    data = b"SEND\ncontent-length:%d\n\n%b\0" % (len(body), body)
+    frames: list[StompFrame | Heartbeat] = []
+    assert plain_frames.parse_plain(data + data, frames) == 2 * len(data)
+    assert frames == [StompFrame("SEND", [("content-length", str(len(body)))], body)] * 2
+
+
 # Frames as values
 
 
@@ -700,12 +749,14 @@ def test_frames_are_compared_by_value() -> None:
 
 
 @pytest.mark.spec("STOMP-01")
-@pytest.mark.parametrize("module", [frame_module, frame_parser], ids=["frame", "frame_parser"])
+@pytest.mark.parametrize(
+    "module", [frame_module, frame_parser, plain_frames], ids=["frame", "frame_parser", "plain_frames"]
+)
 def test_codec_imports_only_the_standard_library(module: ModuleType) -> None:
     tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            if module is frame_parser and (node.level, node.module) == (1, "frame"):
+            if module is not frame_module and node.level == 1 and node.module in ("frame", "plain_frames"):
                 continue
             assert node.level == 0
             assert str(node.module).split(".")[0] in sys.stdlib_module_names

@@ -1,4 +1,5 @@
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from kit.handshakes import make_request
@@ -27,6 +28,14 @@ from wellhead.server.session import UserPrincipal
 def test_uri_is_that_of_the_client(request_: HandshakeRequest, uri: str) -> None:
     assert request_.uri == uri
     assert request_.uri is request_.uri
+
+
+@pytest.mark.spec("WSA-06")
+def test_what_needs_no_escape_is_told_from_what_does() -> None:
+    for code in range(256):
+        path = f"/a{chr(code)}b"
+        environ = {"wsgi.url_scheme": "http", "HTTP_HOST": "h", "PATH_INFO": path}
+        assert HandshakeRequest(environ).uri == "http://h" + quote(path, "/!$&'()*+,;=:@", "latin-1")
 
 
 @pytest.mark.spec("HS-01")

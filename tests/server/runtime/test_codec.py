@@ -716,9 +716,9 @@ def test_any_frames_cut_anywhere_agree_with_the_protocol_of_websockets(wire: byt
     else:
         assert events == expected
         if events[-1:] and events[-1][:2] == (FAILED, 1007):
-            assert receiver.outgoing[:-1] == answers[: len(receiver.outgoing) - 1]
+            assert list(receiver.outgoing[:-1]) == answers[: len(receiver.outgoing) - 1]
         else:
-            assert receiver.outgoing == answers
+            assert list(receiver.outgoing) == answers
 
 
 @settings(max_examples=100, deadline=None)

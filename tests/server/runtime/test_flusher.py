@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from itertools import pairwise
 from time import monotonic
 
@@ -202,3 +203,206 @@ def test_what_is_handed_over_for_ever_leaves_the_loop_its_turns(flusher: LoopFlu
 
     flusher.hand_over(again)
     assert timer_ran.wait(TIMEOUT)
+
+
+# -- mailings
+
+
+class Letters:
+    """Implements Mailing: so many sessions to write to. ``on_write`` may do something before each write."""
+
+    def __init__(self, count: int, log: list[object], on_write: Callable[[], object] = lambda: None) -> None:
+        self.left, self.log, self.on_write = count, log, on_write
+        self.done = Event()
+        self.settled = 0
+
+    def write(self, most: int) -> bool:
+        self.on_write()
+        written = min(most, self.left)
+        self.left -= written
+        self.log.append(written)
+        if not self.left:
+            self.done.set()
+        return not self.left
+
+    def settle(self) -> None:
+        self.settled += 1
+        self.log.append(("settled", self.left))
+        self.left = 0
+        self.done.set()
+
+    def settle_from_thread(self) -> None:
+        self.log.append(("settled from a thread", self.left))
+        self.left = 0
+
+
+@pytest.mark.spec("CDS-01")
+def test_a_mailing_is_written_before_what_is_dirty(flusher: LoopFlusher) -> None:
+    log: list[object] = []
+    done = Event()
+    flusher.request(Dirty("a", log))
+    flusher.mail(Letters(1, log))
+    flusher.request(Dirty("b", log))
+    flusher.request(End(done))
+    assert log == []
+    assert done.wait(TIMEOUT)
+    assert log == [1, "a", "b"]
+    assert flusher.mailing is None
+
+
+@pytest.mark.spec("CDS-01")
+@pytest.mark.parametrize(
+    "count", [1, SESSIONS_PER_TURN - 1, SESSIONS_PER_TURN, SESSIONS_PER_TURN + 1, 3 * SESSIONS_PER_TURN]
+)
+def test_the_loop_gets_its_turn_before_a_mailing_and_between_its_slices(flusher: LoopFlusher, count: int) -> None:
+    log: list[object] = []
+    seen: list[int] = []
+    mailing = Letters(count, log)
+    timer = gevent.get_hub().loop.timer(0.0)  # Always due: it runs whenever the loop looks at its timers.
+
+    def look() -> None:
+        seen.append(count - mailing.left)
+        if mailing.left:
+            timer.start(look)
+
+    timer.start(look)
+    flusher.mail(mailing)
+    assert mailing.done.wait(TIMEOUT)
+    timer.close()
+    assert seen[0] == 0
+    assert max(after - before for before, after in pairwise([0, *seen, count])) <= SESSIONS_PER_TURN
+    assert sum(each for each in log if isinstance(each, int)) == count
+    assert flusher.mailing is None
+
+
+@pytest.mark.spec("CDS-01")
+def test_what_is_dirty_does_not_wait_for_the_whole_mailing(flusher: LoopFlusher) -> None:
+    log: list[object] = []
+    mailing = Letters(3 * SESSIONS_PER_TURN, log)
+    flusher.mail(mailing)
+    flusher.request(Dirty("a", log))
+    assert mailing.done.wait(TIMEOUT)
+    turn()
+    assert log == [SESSIONS_PER_TURN, "a", SESSIONS_PER_TURN, SESSIONS_PER_TURN]
+
+
+@pytest.mark.spec("CDS-01")
+def test_what_asks_while_a_mailing_is_written_is_flushed_too(flusher: LoopFlusher) -> None:
+    log: list[object] = []
+    done = Event()
+    flusher.mail(Letters(1, log, lambda: flusher.request(Dirty("a", log))))
+    flusher.call_later(lambda: flusher.request(End(done)), 1)
+    assert done.wait(TIMEOUT)
+    assert log == [1, "a"]
+
+
+@pytest.mark.spec("CDS-01")
+def test_what_is_mailed_while_another_mailing_is_written_is_written_then(flusher: LoopFlusher) -> None:
+    log: list[object] = []
+    second = Letters(2, log)
+
+    def mail_another() -> None:
+        flusher.settle()
+        flusher.mail(second)
+
+    first = Letters(1, log, mail_another)
+    flusher.mail(first)
+    assert second.done.wait(TIMEOUT)
+    turn()
+    assert first.settled == 1
+    assert log == [("settled", 1), 0, 2]
+    assert flusher.mailing is None
+
+
+@pytest.mark.spec("CDS-01")
+def test_a_mailing_that_fails_is_logged_and_the_others_go_on(
+    flusher: LoopFlusher, caplog: pytest.LogCaptureFixture
+) -> None:
+    log: list[object] = []
+    done = Event()
+
+    def fail() -> None:
+        raise OSError("broken")
+
+    flusher.mail(Letters(1, log, fail))
+    flusher.request(Dirty("a", log))
+    flusher.request(End(done))
+    assert done.wait(TIMEOUT)
+    assert log == ["a"]
+    assert "broken" in caplog.text
+    assert flusher.mailing is None
+    next_one = Letters(1, log)
+    flusher.mail(next_one)
+    assert next_one.done.wait(TIMEOUT)
+
+
+@pytest.mark.spec("CDS-01")
+def test_settling_a_mailing_takes_it_from_the_flusher(flusher: LoopFlusher) -> None:
+    log: list[object] = []
+    flusher.settle()
+    flusher.mail(Letters(5, log))
+    flusher.settle()
+    assert flusher.mailing is None
+    flusher.settle()
+    assert log == [("settled", 5)]
+    turn()
+    assert log == [("settled", 5)]
+
+
+@pytest.mark.spec("CDS-01")
+def test_who_settles_while_a_mailing_is_settled_has_it_done(flusher: LoopFlusher) -> None:
+    """Whoever sends then comes after all of it: the mailing stays until it is settled."""
+    log: list[object] = []
+
+    class Nested(Letters):
+        def settle(self) -> None:
+            super().settle()
+            if self.settled == 1:
+                flusher.settle()
+                log.append(flusher.mailing)
+
+    flusher.mail(Nested(5, log))
+    flusher.settle()
+    assert log == [("settled", 5), ("settled", 0), None]
+    assert flusher.mailing is None
+
+
+@pytest.mark.spec("CDS-01")
+def test_what_is_mailed_while_another_mailing_is_settled_stays(flusher: LoopFlusher) -> None:
+    log: list[object] = []
+    second = Letters(1, log)
+
+    class Nested(Letters):
+        def settle(self) -> None:
+            super().settle()
+            if self.settled == 1:
+                flusher.settle()
+                flusher.mail(second)
+
+    flusher.mail(Nested(5, log))
+    flusher.settle()
+    assert flusher.mailing is second
+    assert second.done.wait(TIMEOUT)
+    turn()
+    assert second.settled == 0
+    assert flusher.mailing is None
+
+
+@pytest.mark.spec("CDS-01")
+def test_another_thread_settles_although_the_loop_waits_for_it(flusher: LoopFlusher) -> None:
+    log: list[object] = []
+    returned = allocate_lock()
+    returned.acquire()
+
+    def settle() -> None:
+        flusher.settle()
+        returned.release()
+
+    mailing = Letters(5, log)
+    flusher.mail(mailing)
+    gevent.get_hub().threadpool.spawn(settle)
+    assert returned.acquire(timeout=TIMEOUT)  # the loop is here, and does nothing else
+    assert log == [("settled from a thread", 5)]
+    assert mailing.done.wait(TIMEOUT)
+    assert flusher.mailing is None
+    assert log == [("settled from a thread", 5), 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import gevent
 import pytest
 from kit.serving import (
     PING,
+    TEXT,
     TIMEOUT,
     RawClient,
     RecordingHandler,
@@ -21,6 +23,7 @@ from kit.serving import (
 
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.exceptions import SessionLimitExceededError
+from wellhead.server.framing import WEB_SOCKET_TEXTS
 from wellhead.server.message import BinaryMessage, TextMessage
 from wellhead.server.transport_options import TransportOptions
 
@@ -409,6 +412,197 @@ def test_nothing_is_sent_after_the_close() -> None:
         client.send_close()
         assert client.receive_close()[0] == 1000
         assert client.at_end()
+        client.close_socket()
+
+    serve(talk)
+
+
+# -- texts that were made for many sessions
+
+FRAME = frame(TEXT, b"made before", mask=False)
+BIG_FRAME = frame(TEXT, b"x" * 16_384, mask=False)
+
+
+def write_much(session: Any) -> int:
+    """On the loop's thread: write frames until some of it waits; how many."""
+    count = 1
+    while session.try_write(BIG_FRAME):
+        count += 1
+    return count
+
+
+@pytest.mark.spec("CDS-01")
+def test_frames_that_somebody_made_are_written_as_they_are() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler)
+        assert session.text_framing is WEB_SOCKET_TEXTS
+        assert running.call(lambda: session.try_write(FRAME + FRAME)) is True
+        assert client.receive_bytes(2 * len(FRAME)) == FRAME + FRAME
+        client.close_socket()
+
+    serve(talk)
+
+
+@pytest.mark.spec("CDS-01")
+def test_frames_that_the_peer_does_not_take_wait_as_messages_do() -> None:
+    drained = threading.Event()
+
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler, receive_buffer=8 * 1024)
+
+        def send() -> int:
+            count = write_much(session)
+            assert 0 < session.pending_bytes <= len(BIG_FRAME)
+            session.when_drained(drained.set)
+            assert session.try_write(FRAME) is None
+            assert not session.try_send([TextMessage("later")], lambda: None)
+            assert session.try_write(FRAME) is None
+            return count
+
+        count = running.call(send)
+        assert not drained.is_set()
+        for _ in range(count):
+            assert client.receive() == "x" * 16_384
+        assert client.receive() == "later"
+        assert drained.wait(TIMEOUT)
+        assert running.call(lambda: session.pending_bytes) == 0
+        assert running.call(lambda: session.try_write(FRAME)) is True
+        assert client.receive() == "made before"
+        client.close_socket()
+
+    serve(talk)
+
+
+@pytest.mark.spec("CDS-01")
+def test_who_waits_for_frames_is_told_when_the_connection_ends_before() -> None:
+    drained = threading.Event()
+
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler, receive_buffer=8 * 1024)
+
+        def send() -> None:
+            write_much(session)
+            session.when_drained(drained.set)
+
+        running.call(send)
+        client.reset()
+        assert drained.wait(TIMEOUT)
+        handler.wait_for("closed")
+
+    serve(talk)
+
+
+@pytest.mark.spec("CDS-01")
+def test_frames_do_not_overtake_what_was_sent_in_this_turn() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler)
+
+        def send() -> None:
+            assert session.try_write(FRAME) is True
+            session.send_message(TextMessage("of this turn"))
+            assert session.try_write(FRAME) is None
+            session.flush()
+            assert session.try_write(FRAME) is True
+
+        running.call(send)
+        assert [client.receive() for _ in range(3)] == ["made before", "of this turn", "made before"]
+        client.close_socket()
+
+    serve(talk)
+
+
+@pytest.mark.spec("CDS-01", "WSA-02")
+def test_frames_do_not_come_between_the_parts_of_a_message() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler)
+
+        def send() -> None:
+            session.try_send([TextMessage("a", False)], lambda: None)
+            assert session.try_write(FRAME) is None
+            session.try_send([BinaryMessage(b"b", False)], lambda: None)
+            assert session.try_write(FRAME) is None
+            session.try_send([TextMessage("c")], lambda: None)
+            assert session.try_write(FRAME) is True
+
+        running.call(send)
+        assert client.receive_bytes(9) == b"\x01\x01a\x00\x01b\x80\x01c"
+        assert client.receive() == "made before"
+        client.close_socket()
+
+    serve(talk)
+
+
+@pytest.mark.spec("CDS-01")
+def test_a_session_that_compresses_takes_no_frames() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler, headers=(("Sec-WebSocket-Extensions", "permessage-deflate"),))
+        assert client.header("Sec-WebSocket-Extensions") is not None
+        assert session.text_framing is None
+        assert running.call(lambda: session.try_write(FRAME)) is None
+        client.close_socket()
+
+    serve(talk, options=TransportOptions(deflate=True))
+
+
+@pytest.mark.spec("CDS-01")
+def test_pieces_of_a_text_are_compressed_where_all_is() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler, headers=(("Sec-WebSocket-Extensions", "permessage-deflate"),))
+        running.call(lambda: session.try_send([(b"before " * 50, b"after " * 50)], lambda: None))
+        opcode, payload = client.receive_frame()
+        assert opcode == TEXT
+        assert len(payload) < 100
+        assert zlib.decompressobj(-15).decompress(payload + b"\0\0\xff\xff") == b"before " * 50 + b"after " * 50
+        client.close_socket()
+
+    serve(talk, options=TransportOptions(deflate=True))
+
+
+@pytest.mark.spec("CDS-01", "WSA-03")
+def test_a_session_that_is_closed_takes_no_frames() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler)
+
+        def send() -> None:
+            session.close(CloseStatus(4000))
+            assert session.try_write(FRAME) is None
+
+        running.call(send)
+        assert client.receive_close()[0] == 4000
+        client.send_close()
+        assert client.at_end()
+        client.close_socket()
+
+    serve(talk)
+
+
+@pytest.mark.spec("CDS-01", "WSA-03")
+def test_frames_for_a_peer_that_has_vanished_end_the_session() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler)
+
+        def send() -> None:
+            client.reset()  # here, so that the loop cannot notice it before
+            written = [session.try_write(FRAME) for _ in range(3)]
+            assert written in ([True, True, None], [True, None, None])
+            assert not session.is_open
+            assert session.pending_bytes == 0
+
+        running.call(send)
+        assert handler.wait_for("closed")[1:] == (1006, EndReason.CLIENT_VANISHED)
+
+    serve(talk)
+
+
+@pytest.mark.spec("CDS-01")
+@pytest.mark.parametrize("size", [125, 126, 2_047, 2_048, 65_535, 65_536])
+def test_pieces_of_a_text_are_a_frame_of_their_length(size: int) -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        client, session = session_of(running, handler)
+        pieces = (b"a" * 100, b"b" * (size - 100))
+        running.call(lambda: session.try_send([pieces, TextMessage("c"), pieces], lambda: None))
+        text = "a" * 100 + "b" * (size - 100)
+        assert [client.receive() for _ in range(3)] == [text, "c", text]
         client.close_socket()
 
     serve(talk)

@@ -356,6 +356,22 @@ def test_a_session_without_a_request_ends_after_the_delay(loop):
     assert service.poll().body == b"o\n"
 
 
+@pytest.mark.spec("SJS-14", "LIFE-02")
+def test_each_session_ends_when_its_own_delay_is_over(loop):
+    service = Service(RecordingHandler(), loop=loop)
+    for number in range(3):
+        service.poll(f"s{number}")
+        service.clock.advance(1_500)
+    ends = [5_000, 6_500, 8_000]
+    for number, end in enumerate(ends):
+        service.clock.advance(end - 1 - service.clock.now_ms())
+        assert len(service.handler.named("closed")) == number
+        service.clock.advance(1)
+        assert len(service.handler.named("closed")) == number + 1
+    assert set(service.handler.named("closed")) == {("closed", 3000, EndReason.CLIENT_VANISHED)}
+    assert service.service.sessions == [] and service.clock.pending == []
+
+
 @pytest.mark.spec("SJS-14")
 def test_each_request_puts_the_end_off(loop):
     service = Service(RecordingHandler(), loop=loop)
@@ -464,6 +480,45 @@ def test_a_client_that_vanishes_before_it_had_the_end_of_a_response_lost_message
     assert stream.finished and service.session.is_open
     stream.vanish()
     assert service.handler.named("closed")[0][1] == 1006
+
+
+def fail_to_write(stream):
+    """The next write finds out that the client is gone."""
+    stream.write = lambda data: stream.vanish()
+
+
+VANISHED = ("closed", 1006, EndReason.CLIENT_VANISHED)
+
+
+@pytest.mark.spec("SJS-14")
+@pytest.mark.parametrize("transport", ["xhr", "xhr_streaming"])
+def test_a_write_that_finds_the_client_gone_ends_the_session(loop, transport):
+    service = Service(RecordingHandler(), loop=loop)
+    service.poll(transport=transport)
+    stream = service.host.streams[0] if transport == "xhr_streaming" else service.poll()
+    fail_to_write(stream)
+    send(service, "x")
+    assert service.handler.events[1:] == [("error", ConnectionResetError), VANISHED]
+    assert service.service.sessions == []
+
+
+@pytest.mark.spec("SJS-13", "SJS-14")
+def test_a_heartbeat_that_finds_the_client_gone_ends_the_session(loop):
+    service = Service(RecordingHandler(), loop=loop)
+    fail_to_write(service.stream())
+    service.clock.advance(25_000)
+    assert service.handler.named("closed") == [VANISHED]
+    assert service.service.sessions == [] and len(service.service.timers) == 0
+
+
+@pytest.mark.spec("SJS-14")
+def test_a_close_that_finds_the_client_gone_is_told_once(loop):
+    service = Service(RecordingHandler(), loop=loop)
+    fail_to_write(service.stream())
+    service.session.close()
+    assert service.handler.named("closed") == [("closed", 3000, EndReason.SERVER_CLOSED)]
+    service.clock.advance(5_000)
+    assert service.service.sessions == []
 
 
 @pytest.mark.spec("SJS-07")

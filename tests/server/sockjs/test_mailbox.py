@@ -73,3 +73,21 @@ def test_threads_never_call_at_once():
     for thread in threads:
         thread.join()
     assert len(done) == 800
+
+
+@pytest.mark.spec("WSA-01")
+def test_what_comes_while_others_wait_comes_after_them():
+    mailbox, done = Mailbox(), []
+
+    def first():
+        for number in range(3):
+            mailbox.call(lambda number=number: during(number), 1)
+
+    def during(number):
+        done.append(number)
+        if number < 3:
+            mailbox.call(lambda: during(number + 10), 1)
+
+    mailbox.call(first, 1)
+    assert done == [0, 1, 2, 10, 11, 12]
+    assert mailbox.waiting_bytes == 0

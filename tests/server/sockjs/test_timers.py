@@ -3,7 +3,7 @@ import logging
 import pytest
 from kit.scheduling import ManualTaskScheduler
 
-from wellhead.server.sockjs.timers import SockJsTimers
+from wellhead.server.sockjs.timers import MOST_AT_ONCE, SockJsTimers
 
 
 class Target:
@@ -130,3 +130,83 @@ def test_without_a_running_scheduler_nothing_is_lost():
     watch(timers, late)
     clock.advance(200)
     assert early.calls == late.calls == [200]
+
+
+@pytest.mark.spec("SJS-14", "LIFE-02")
+@pytest.mark.parametrize("more, runs", [(-1, 1), (0, 1), (1, 2)])
+def test_many_deadlines_are_met_a_few_at_a_time(clock, more, runs):
+    met = []
+    targets = [Target(100) for _ in range(MOST_AT_ONCE + more)]
+    timers = SockJsTimers(RunCounter(clock, met, targets))
+    watch(timers, *targets)
+    clock.advance(99)
+    assert met == []
+    clock.advance(1)
+    assert (len(met), met[-1], len(timers)) == (runs, len(targets), 0)
+    assert all(target.calls == [100] for target in targets)
+
+
+class RunCounter:
+    """Implements TaskScheduler: notes after each task how many of the targets were met."""
+
+    def __init__(self, clock, met, targets):
+        self.clock = clock
+        self.met = met
+        self.targets = targets
+        self.now_ms = clock.now_ms
+
+    def schedule(self, task, delay_ms):
+        def run():
+            task()
+            self.met.append(sum(len(target.calls) for target in self.targets))
+
+        return self.clock.schedule(run, delay_ms)
+
+
+@pytest.mark.spec("SJS-14", "LIFE-02")
+def test_one_that_blocks_does_not_hold_up_the_next_ones(clock):
+    class Blocking(Target):
+        def on_due(self, now_ms):
+            clock.advance(1_000)
+            super().on_due(now_ms)
+
+    blocking, other = Blocking(100), Target(300)
+    watch(SockJsTimers(clock), blocking, other)
+    clock.advance(100)
+    assert (other.calls, blocking.calls) == ([300], [100])
+
+
+@pytest.mark.spec("SJS-14")
+def test_deadlines_that_came_closer_leave_nothing_behind(clock):
+    timers = SockJsTimers(clock)
+    targets = [Target(25_000) for _ in range(100)]
+    watches = watch(timers, *targets)
+    for target, own in zip(targets, watches, strict=True):
+        target.due_ms = 1_000
+        own.moved()
+    clock.advance(1_000)
+    assert all(target.calls == [1_000] for target in targets)
+    assert len(timers) == 0
+
+
+@pytest.mark.spec("SJS-14", "LIFE-02")
+def test_an_earlier_deadline_may_come_while_the_timer_is_set():
+    class Slow(ManualTaskScheduler):
+        """Before a timer is set another session comes, as from another thread."""
+
+        meanwhile = None
+
+        def schedule(self, task, delay_ms):
+            meanwhile, self.meanwhile = self.meanwhile, None
+            if meanwhile is not None:
+                meanwhile()
+            return super().schedule(task, delay_ms)
+
+    clock = Slow()
+    timers, early, late = SockJsTimers(clock), Target(100), Target(200)
+    clock.meanwhile = lambda: watch(timers, early)
+    watch(timers, late)
+    assert [task.due_ms for task in clock.pending] == [100]
+    clock.advance(1_000)
+    assert (early.calls, late.calls) == ([100], [200])
+    assert clock.pending == []

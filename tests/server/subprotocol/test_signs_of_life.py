@@ -1,0 +1,106 @@
+"""Heart-beats that nobody wants to see are not made into messages; whoever does see them gets all of them (SB-04)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kit.chat import Chat, Config
+from kit.stomp import StompClient, StompServer
+from kit.stomp_socket import serving, stomp
+
+from wellhead.messaging.channel import ChannelInterceptor
+from wellhead.messaging.simp.accessor import MESSAGE_TYPE
+from wellhead.messaging.simp.types import SimpMessageType
+from wellhead.server.config.app import WellheadApp
+from wellhead.server.decorators import WebSocketHandlerDecorator, ignores
+
+pytestmark = pytest.mark.spec("SB-04", "SPH-02")
+
+
+def ignored(client: StompClient, text: bytes) -> bool:
+    return ignores(client.server.handler, client.session, text)
+
+
+def app_of(config: Config | None = None) -> WellheadApp:
+    return WellheadApp(None, config or Config(), controllers=[Chat()])
+
+
+@pytest.mark.parametrize(("text", "is_sign"), [(b"\n", True), (b"\r\n", True), (b"\n\n", False), (b"\r", False), (b"", False)])
+def test_an_end_of_line_between_frames_is_a_sign_of_life(text: bytes, is_sign: bool) -> None:
+    with StompServer(app_of()) as server:
+        assert ignored(server.connected(), text) is is_sign
+
+
+def test_one_within_a_frame_is_part_of_it() -> None:
+    with StompServer(app_of()) as server:
+        client = server.connected()
+        client.send_bytes(b"SEND\ndestination:/app/room/7\n\n{")
+        assert not ignored(client, b"\n")
+        client.send_bytes(b'"text":"hi"}\0')
+        assert ignored(client, b"\n")
+
+
+def test_one_before_connect_is_handled() -> None:
+    with StompServer(app_of()) as server:
+        client = server.open()
+        assert not ignored(client, b"\n")
+        client.send_bytes(b"\n")
+        assert not ignored(client, b"\n")
+
+
+def test_an_interceptor_a_subscriber_and_an_executor_see_them_as_messages() -> None:
+    class Sees(ChannelInterceptor):
+        def pre_send(self, message: Any, channel: Any) -> Any:
+            return message
+
+    with StompServer(app_of()) as server:
+        client = server.connected()
+        channel = server.app.client_inbound_channel
+        interceptor = Sees()
+        channel.add_interceptor(interceptor)
+        assert not ignored(client, b"\n")
+        channel.remove_interceptor(interceptor)
+        assert ignored(client, b"\n")
+        seen: list[Any] = []
+        channel.subscribe(seen.append)
+        assert not ignored(client, b"\n")
+        client.send_bytes(b"\n")
+        assert [message.headers[MESSAGE_TYPE] for message in seen] == [SimpMessageType.HEARTBEAT]
+        channel.unsubscribe(seen.append)
+
+
+def test_a_decorator_of_the_users_sees_every_message() -> None:
+    with StompServer(app_of()) as server:
+        client = server.connected()
+        server.handler = WebSocketHandlerDecorator(server.handler)
+        assert not ignored(client, b"\n")
+
+
+class Beating(Config):
+    def configure_message_broker(self, registry: Any) -> None:
+        registry.enable_simple_broker("/topic", "/queue").set_heartbeat_value([0, 100])
+        registry.set_application_destination_prefixes("/app")
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_over_a_socket_a_client_that_beats_lives_on(is_seen: bool) -> None:
+    app, seen = app_of(Beating()), []
+    with serving(app) as served:
+        if is_seen:
+            app.client_inbound_channel.subscribe(seen.append)
+        with served.connected("100,0") as client:
+            session = served.session_of(client)
+            now_ms = served.running.runtime.flusher.now_ms
+            began = now_ms()
+            while now_ms() - began < 700:  # more than twice what it may be silent
+                client.send(b"\n")
+                read_ms = session.last_read_ms
+                assert served.wait_until(lambda read_ms=read_ms: session.last_read_ms > read_ms)
+                served.wait_until(lambda until=now_ms() + 50: now_ms() > until)
+            assert session.is_open
+            client.send_bytes(stomp("SEND", b"{", destination="/topic/room/7") [:-1])
+            client.send(b"\n")
+            client.subscribe("/topic/room/7") if False else None
+            client.send_bytes(b"}\0") if False else None
+        assert bool([each for each in seen if each.headers[MESSAGE_TYPE] is SimpMessageType.HEARTBEAT]) is is_seen
