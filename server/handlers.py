@@ -56,7 +56,7 @@ class TextIgnoringHandler(WebSocketHandler, Protocol):
         ...
 
 
-def ignores(handler: WebSocketHandler, session: WebSocketSession, text: bytes) -> bool:
+def ignores(handler: WebSocketHandler | None, session: WebSocketSession, text: bytes) -> bool:
     """Whether *handler* is one of these, and ignores this text. Decorators of users see every message."""
     ask: Callable[[WebSocketSession, bytes], bool] | None = getattr(handler, "ignores", None)
     return ask is not None and ask(session, text)

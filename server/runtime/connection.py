@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from ..close import CloseStatus, EndReason
-from ..handlers import WebSocketHandler
+from ..handlers import WebSocketHandler, ignores
 from ..message import BinaryMessage, PongMessage, TextMessage
 from ..transport_options import TransportOptions
 from .codec import WebSocketCodec
@@ -25,6 +25,8 @@ from .state import ConnectionState
 
 logger = logging.getLogger(__name__)
 
+_SHORT = 2
+"""Bytes of a text that may be a heart-beat."""
 _READ = 1
 _READ_SIZE = 64 * 1024
 
@@ -126,6 +128,8 @@ class WebSocketConnection(EndingSession):
         for event in codec.receive_data(data):
             kind = event[0]
             if kind == TEXT:
+                if len(event[1]) <= _SHORT and self._is_ignored(event[1]):  # type: ignore[arg-type]  # by kind
+                    continue
                 self._put(TextMessage(event[1], event[2]), len(event[1]))  # type: ignore[arg-type, misc]  # by kind
             elif kind == BINARY:
                 self._put(BinaryMessage(event[1], event[2]), len(event[1]))  # type: ignore[arg-type, misc]  # by kind
@@ -142,6 +146,10 @@ class WebSocketConnection(EndingSession):
             self._read_no_more()
             if self._unsent is None:
                 self._all_written()
+
+    def _is_ignored(self, text: bytes) -> bool:
+        """Whether this is but a sign of life: it is noted already, and need not wake a worker."""
+        return not self._running and not self._mailbox and ignores(self._handler, self, text)
 
     def _react(self, end: Event | None) -> None:
         """After a read in state OPEN: answer control frames, have messages handled, notice the end."""

@@ -28,6 +28,7 @@ from .accepting import FirstRequest, WaitingConnections
 from .access_log import AccessLog
 from .executors import GreenletExecutor
 from .handler import WellheadHandler
+from .memory import MemoryReturn
 from .request_head import RequestHead
 from .services import Runtime
 
@@ -323,6 +324,7 @@ def serve(
 
     server.start()
     spare_garbage_collector()
+    MemoryReturn(server).start()
     signals = _watch_signals(on_signal) if server.runtime.hub.main_hub else []
     shown = f"[{host}]" if ":" in host else host
     print(f"wellhead listens on http{'s' if certfile else ''}://{shown}:{server.port}", file=sys.stderr, flush=True)

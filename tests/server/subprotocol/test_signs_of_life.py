@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kit.chat import Chat, Config
 from kit.stomp import StompClient, StompServer
-from kit.stomp_socket import serving, stomp
+from kit.stomp_socket import serving
 
 from wellhead.messaging.channel import ChannelInterceptor
 from wellhead.messaging.simp.accessor import MESSAGE_TYPE
@@ -26,7 +26,9 @@ def app_of(config: Config | None = None) -> WellheadApp:
     return WellheadApp(None, config or Config(), controllers=[Chat()])
 
 
-@pytest.mark.parametrize(("text", "is_sign"), [(b"\n", True), (b"\r\n", True), (b"\n\n", False), (b"\r", False), (b"", False)])
+@pytest.mark.parametrize(
+    ("text", "is_sign"), [(b"\n", True), (b"\r\n", True), (b"\n\n", False), (b"\r", False), (b"", False)]
+)
 def test_an_end_of_line_between_frames_is_a_sign_of_life(text: bytes, is_sign: bool) -> None:
     with StompServer(app_of()) as server:
         assert ignored(server.connected(), text) is is_sign
@@ -94,13 +96,14 @@ def test_over_a_socket_a_client_that_beats_lives_on(is_seen: bool) -> None:
             now_ms = served.running.runtime.flusher.now_ms
             began = now_ms()
             while now_ms() - began < 700:  # more than twice what it may be silent
-                client.send(b"\n")
                 read_ms = session.last_read_ms
-                assert served.wait_until(lambda read_ms=read_ms: session.last_read_ms > read_ms)
-                served.wait_until(lambda until=now_ms() + 50: now_ms() > until)
+                client.send("\n")
+                next_ms = now_ms() + 50
+                assert served.wait_until(lambda: session.last_read_ms > read_ms and now_ms() > next_ms)  # noqa: B023
             assert session.is_open
-            client.send_bytes(stomp("SEND", b"{", destination="/topic/room/7") [:-1])
-            client.send(b"\n")
-            client.subscribe("/topic/room/7") if False else None
-            client.send_bytes(b"}\0") if False else None
+            client.subscribe("/topic/room/8")
+            client.send("SEND\ndestination:/topic/room/8\n\n{")
+            client.send("\n")  # as a message of its own, but in the middle of a body
+            client.send("}\0")
+            assert client.next_frame().body == b"{\n}"
         assert bool([each for each in seen if each.headers[MESSAGE_TYPE] is SimpMessageType.HEARTBEAT]) is is_seen
