@@ -74,6 +74,9 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         self.text_framing = getattr(delegate, "text_framing", None)
         self._limit_callback = limit_callback
         self._asked = False
+        """Whether a flush was asked for, or need not be: as soon as something is queued, while the peer takes nothing,
+        and once the session is not open any more.
+        """
         self._waiting_since: float | None = None
         self._stalled = 0
         self._timer: Any = None
@@ -168,13 +171,17 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
 
         On the loop's thread: the way of a mailing.
         """
-        if self._queue or self._waiting_since is not None or self._state is not _OPEN:
+        if self._asked:  # something is to go before, or nothing may go any more
             return False
         taken = self.delegate.try_write(texts)  # type: ignore[attr-defined]  # of a JoinedWritingSession
         if taken is False:
             self.delegate.when_drained(self.drained)  # type: ignore[attr-defined]
             self._begin_to_wait()
         return taken is not None
+
+    def _move(self, state: SendState) -> None:
+        super()._move(state)
+        self._asked = True
 
     def _begin_to_wait(self) -> None:
         self._asked = True  # nobody needs to ask: drained() flushes

@@ -195,6 +195,7 @@ class EndingSession(HandlingSession):
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("Session %s: %s -> %s", self._id, self._state.value, state.value)
         self._state = state
+        self._look_whether_clear()
 
     @abstractmethod
     def _read_never_again(self) -> None:

@@ -56,6 +56,7 @@ class WritingSession(HandshakenSession):
         "_waiters",
         "_fragmenting",
         "_takes_frames",
+        "_is_clear",
     )
 
     def __init__(
@@ -84,6 +85,8 @@ class WritingSession(HandshakenSession):
         """Whether a message sent in parts is under way."""
         self._takes_frames = codec.is_plain
         """Whether text frames that somebody else made may be written: nothing is compressed, no part is missing."""
+        self._is_clear = codec.is_plain
+        """Whether such frames may be written this very moment: open, and nothing is to go before them."""
 
     @property
     def is_open(self) -> bool:
@@ -127,7 +130,7 @@ class WritingSession(HandshakenSession):
         True: the kernel took everything. False: some of it waits; have yourself told with `when_drained`. None: nothing
         was done, and the texts have to be handed over as messages.
         """
-        if self._state is not _OPEN or self._unsent is not None or self._outbox is not None or not self._takes_frames:
+        if not self._is_clear:
             return None
         try:  # as _write
             if (sent := self._socket.send(texts)) == len(texts):
@@ -135,6 +138,11 @@ class WritingSession(HandshakenSession):
         except OSError as error:
             sent = self._not_sent(error)
         return self._keep(texts, sent)
+
+    def _look_whether_clear(self) -> None:
+        self._is_clear = (
+            self._takes_frames and self._state is _OPEN and self._unsent is None and self._outbox is None
+        )
 
     def when_drained(self, drained: Callable[[], None]) -> None:
         """Have *drained* called as `try_send` does. Only while something waits."""
@@ -147,9 +155,9 @@ class WritingSession(HandshakenSession):
         """Write what `send_message` has gathered in this turn. On the loop's thread; called by the flusher."""
         outbox, self._outbox = self._outbox, None
         self._outbox_bytes = 0
-        if outbox is None or not self.is_open:
-            return
-        self._write(self._encode_all(outbox))
+        if outbox is not None and self.is_open:
+            self._write(self._encode_all(outbox))
+        self._look_whether_clear()
 
     # What BaseWebSocketSession.send_message calls, in any greenlet and any thread.
 
@@ -212,6 +220,7 @@ class WritingSession(HandshakenSession):
         self._outbox_bytes += size
         if self._outbox is None:
             self._outbox = [message]
+            self._is_clear = False
             self._runtime.flusher.request(self)
         else:
             self._outbox.append(message)
@@ -288,6 +297,7 @@ class WritingSession(HandshakenSession):
         first = CONTINUATION if self._fragmenting else opcode
         self._fragmenting = not message.is_last
         self._takes_frames = self._codec.is_plain and message.is_last
+        self._look_whether_clear()
         payload = message.as_bytes()
         return header(first | FIN if message.is_last else first, 0, len(payload)) + payload
 
@@ -318,6 +328,7 @@ class WritingSession(HandshakenSession):
             return True
         self._unsent = [memoryview(data)[sent:]]
         self._unsent_bytes = len(data) - sent
+        self._is_clear = False
         watcher = self._write_watcher = self._runtime.loop.io(self._socket.fileno(), _WRITE)
         watcher.start(self._on_writable)
         return False
@@ -346,6 +357,7 @@ class WritingSession(HandshakenSession):
         """Nothing waits any more, be it written or given up."""
         self._unsent = None
         self._unsent_bytes = 0
+        self._look_whether_clear()
         watcher, self._write_watcher = self._write_watcher, None
         if watcher is not None:
             watcher.stop()
