@@ -140,9 +140,7 @@ class WritingSession(HandshakenSession):
         return self._keep(texts, sent)
 
     def _look_whether_clear(self) -> None:
-        self._is_clear = (
-            self._takes_frames and self._state is _OPEN and self._unsent is None and self._outbox is None
-        )
+        self._is_clear = self._takes_frames and self._state is _OPEN and self._unsent is None and self._outbox is None
 
     def when_drained(self, drained: Callable[[], None]) -> None:
         """Have *drained* called as `try_send` does. Only while something waits."""
