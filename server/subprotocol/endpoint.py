@@ -302,6 +302,8 @@ class SubProtocolWebSocketHandler:
     def target_of(self, subscription: Subscription) -> SessionHolder | None:
         """Looked up once for each subscription, without making the headers of a broadcast only to read one of them."""
         holder: SessionHolder | None = subscription.target
+        if holder is not None and holder.endpoint is None:
+            return None  # ended: another session of this id, which SockJS clients choose, has subscriptions of its own
         if holder is None or holder.endpoint is not self:
             holder = subscription.target = self._sessions.get(subscription.session_id)
             if holder is None:

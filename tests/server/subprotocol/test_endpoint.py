@@ -8,6 +8,7 @@ from kit.flushing import FakeNonBlockingSession
 from kit.scheduling import ManualTaskScheduler
 from kit.sessions import FakeWebSocketSession
 
+from wellhead.messaging.broker.contract import Subscription
 from wellhead.messaging.message import Message
 from wellhead.messaging.simp.accessor import SESSION_ID
 from wellhead.messaging.subscribable import ExecutorSubscribableChannel
@@ -381,3 +382,15 @@ def test_close_session():
 
 def test_text_form():
     assert str(Line(Recorder("b", "a")).endpoint) == "SubProtocolWebSocketHandler['a', 'b']"
+
+
+@pytest.mark.spec("SWS-04", "SB-03")
+def test_a_subscription_of_an_ended_session_is_not_for_the_next_session_of_its_id():
+    line = Line()
+    session = line.open("s1")
+    subscription = Subscription("s1", "0", "/topic/a")
+    assert line.endpoint.target_of(subscription) is not None
+    line.endpoint.after_connection_closed(session, CloseStatus.NORMAL)
+    line.open("s1")
+    assert line.endpoint.target_of(subscription) is None
+    assert line.endpoint.target_of(Subscription("s1", "0", "/topic/a")) is not None
