@@ -80,7 +80,8 @@ class WellheadApp:
         self._executors: list[PooledExecutor] = []
         self._gather(configurers)
         self._make_channels()
-        self._make_messaging(controllers, validator)
+        self._make_controllers(controllers, validator)
+        self._make_broker()
         self._make_endpoints()
 
     # -- making it
@@ -124,7 +125,7 @@ class WellheadApp:
             channel.set_interceptors((*registration.registered_interceptors, ImmutableMessageChannelInterceptor()))
         configure_interceptor(self.client_outbound_channel, self._broker.preserve_publish_order)
 
-    def _make_messaging(self, controllers: Sequence[object], validator: Validator | None) -> None:
+    def _make_controllers(self, controllers: Sequence[object], validator: Validator | None) -> None:
         registry = self._broker
         self.broker_messaging_template = SimpMessagingTemplate(
             self.broker_channel,
@@ -146,17 +147,11 @@ class WellheadApp:
         )
         for controller in controllers:
             self.simp_annotation_method_message_handler.register(controller)
+
+    def _make_broker(self) -> None:
+        registry = self._broker
         simple = registry.simple_broker or SimpleBrokerRegistration(())
-        self.user_registry = DefaultSimpUserRegistry(self.events)
-        self.user_destination_resolver = DefaultUserDestinationResolver(
-            self.user_registry,
-            prefix=registry.user_destination_prefix,
-            remove_leading_slash=bool(simple.destination_prefixes)
-            and not simple.destination_prefixes[0].startswith("/"),
-        )
-        self.user_destination_message_handler = UserDestinationMessageHandler(
-            self.client_inbound_channel, self.broker_channel, self.user_destination_resolver
-        )
+        self._make_users(simple.destination_prefixes)
         self.simple_broker_message_handler = SimpleBrokerMessageHandler(
             self.client_inbound_channel,
             self.client_outbound_channel,
@@ -176,6 +171,17 @@ class WellheadApp:
             receipts=simple.receipts,
             reject_unsupported_frames=simple.reject_unsupported_frames,
             control_headers=simple.control_headers,
+        )
+
+    def _make_users(self, broker_prefixes: Sequence[str]) -> None:
+        self.user_registry = DefaultSimpUserRegistry(self.events)
+        self.user_destination_resolver = DefaultUserDestinationResolver(
+            self.user_registry,
+            prefix=self._broker.user_destination_prefix,
+            remove_leading_slash=bool(broker_prefixes) and not broker_prefixes[0].startswith("/"),
+        )
+        self.user_destination_message_handler = UserDestinationMessageHandler(
+            self.client_inbound_channel, self.broker_channel, self.user_destination_resolver
         )
 
     def _make_endpoints(self) -> None:

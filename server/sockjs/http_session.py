@@ -17,13 +17,13 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ...messaging.locks import allocate_lock
 from ..close import CloseStatus, EndReason
 from ..decorators import TRACE
 from ..handlers import WebSocketHandler
 from ..message import TextMessage
 from .delivery import Delivery, tell_closed, tell_established
 from .frame import OPEN, close_frame
+from .http_writing import HttpWritingSession
 from .mailbox import Mailbox
 from .options import SockJsOptions
 from .session import GO_AWAY, SessionFacts, SessionState, SockJsSession, frame_of
@@ -42,27 +42,19 @@ _EXPIRED = GO_AWAY.with_cause(EndReason.CLIENT_VANISHED)
 _NEW, _OPEN, _CLOSED = SessionState.NEW, SessionState.OPEN, SessionState.CLOSED
 
 
-class HttpSockJsSession(SockJsSession):
+class HttpSockJsSession(HttpWritingSession):
     """A session over HTTP on a server without a loop; also implements ``StreamListener``."""
 
     __slots__ = (
-        "_cache",
         "_closing_frame",
         "_error",
         "_execute",
-        "_framing",
-        "_inactive_since_ms",
         "_last_received_ms",
-        "_lock",
-        "_loose_ends",
         "_lost",
         "_mailbox",
         "_removal",
-        "_response_bytes",
-        "_stream",
         "key",
         "transport",
-        "transport_kind",
     )
 
     def __init__(
@@ -82,25 +74,17 @@ class HttpSockJsSession(SockJsSession):
         key: the session's segment of the URL, which is its id unless that was taken.
         removal: called once, when the session can be reached no more.
         """
-        SockJsSession.__init__(self, session_id, facts, handler, options, timers)
+        HttpWritingSession.__init__(self, session_id, facts, handler, options, timers, transport.kind)
         self.key = key
         self.transport = transport.name
-        self.transport_kind = transport.kind
         self._execute = host.execute
         self._removal: Callable[[HttpSockJsSession], object] | None = removal
-        self._lock = allocate_lock()
-        """Guards cache, state and which response is the present one. Whoever held it looks for loose ends."""
-        self._loose_ends = False
         self._lost: Exception | None = None
         """Why the client is taken for gone, until the session has ended for it."""
         self._mailbox = Mailbox()
-        self._cache: list[str] = []
-        self._stream: HttpStream | None = None
-        self._framing: Framing | None = None
-        self._response_bytes = 0
         self._closing_frame = b""
         self._error: Exception | None = None
-        self._inactive_since_ms = self._last_received_ms = timers.now_ms()
+        self._last_received_ms = timers.now_ms()
 
     # -- what is known of it
 
@@ -121,16 +105,6 @@ class HttpSockJsSession(SockJsSession):
     def binary_message_size_limit(self, limit: int) -> None:
         logger.debug("Session %s: HTTP has no limit of messages to set", self._id)
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is a response to write to."""
-        return self._stream is not None
-
-    @property
-    def cached_messages(self) -> int:
-        """Messages that wait for a response."""
-        return len(self._cache)
-
     def idle_ms(self) -> float:
         return self._timers.now_ms() - self._last_received_ms
 
@@ -145,7 +119,8 @@ class HttpSockJsSession(SockJsSession):
             if not welcome:
                 self._answer_only(stream, framing, headers)
             else:
-                self._begin(stream, framing, headers)
+                stream.start(headers, self)
+                self._begin(stream, framing)
                 if before is _NEW:
                     self._move(_OPEN)
                     self._write_frame(OPEN)
@@ -159,14 +134,6 @@ class HttpSockJsSession(SockJsSession):
         else:
             self._resume()
         self._watch.moved()
-
-    def _begin(self, stream: HttpStream, framing: Framing, headers: Sequence[tuple[str, str]]) -> None:
-        stream.start(headers, self)
-        self._stream, self._framing = stream, framing
-        self._response_bytes = 0
-        self._last_sent_ms = self._timers.now_ms()
-        if framing.prelude:
-            stream.write(framing.prelude)
 
     def _answer_only(self, stream: HttpStream, framing: Framing, headers: Sequence[tuple[str, str]]) -> None:
         """Tell a request that it is one too many, or that the session is over and what it missed before that.
@@ -236,56 +203,6 @@ class HttpSockJsSession(SockJsSession):
 
     def _flush_soon(self) -> None:
         self._resume()
-
-    def _flush_cache(self, *, force: bool = False) -> None:
-        """Write what waits, with the lock held. Not while the client has not taken what came before, unless *force*."""
-        stream = self._stream
-        if stream is None or not self._cache or (stream.pending_bytes and not force):
-            return
-        assert self._framing is not None
-        encode = self._options.message_codec.encode
-        if self.transport_kind == "http_polling":
-            frame = encode(self._cache)
-            self._cache.clear()
-            self._write_frame(frame)
-            return
-        parts, size, room = [], 0, self._options.stream_bytes_limit - self._response_bytes
-        for text in self._cache:
-            frame = encode((text,))
-            parts.append(self._framing.wrap(frame))
-            size += len(frame) + 1
-            if size >= room:
-                break
-        del self._cache[: len(parts)]
-        self._write_texts(b"".join(parts), size)
-
-    def _write_texts(self, texts: bytes, size: int) -> None:
-        """Write frames of a streaming response, with the lock held; it ends when the sizes reach its limit."""
-        assert self._stream is not None
-        self._last_sent_ms = self._timers.now_ms()
-        self._response_bytes += size
-        if self._response_bytes >= self._options.stream_bytes_limit:
-            self._stream.finish(texts)
-            self._detach()
-        else:
-            self._stream.write(texts)
-
-    def _write_frame(self, frame: bytes) -> None:
-        """Write one frame, with the lock held; a polling response ends with it."""
-        assert self._stream is not None and self._framing is not None
-        self._last_sent_ms = self._timers.now_ms()
-        data = self._framing.wrap(frame)
-        if self.transport_kind == "http_polling":
-            self._stream.finish(data)
-            self._detach()
-        else:
-            self._stream.write(data)
-
-    def _detach(self) -> None:
-        """With the lock held."""
-        self._stream = self._framing = None
-        self._inactive_since_ms = self._timers.now_ms()
-        self._loose_ends = True
 
     def _tie_up(self) -> None:
         """For whoever held the lock, afterwards: set the deadline, and end the session if its client is gone."""

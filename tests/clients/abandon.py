@@ -19,7 +19,6 @@ BATCH = 100
 SPARE_FILES = 100
 WITHOUT_REQUEST = 20
 """One of so many has no request when it is left; likewise for an upload that breaks off."""
-ENDS_WITHIN_S = 30.0
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -71,8 +70,8 @@ def open_sessions(port: int, numbers: range) -> list[Session]:
     return sessions
 
 
-def stats(port: int) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats") as response:
+def stats(port: int, query: str = "") -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats{query}") as response:
         found: dict[str, Any] = json.load(response)
     return found
 
@@ -84,10 +83,7 @@ def abandon(port: int, numbers: range) -> dict[str, Any]:
     for session in sessions:
         session.leave()
     left = time.monotonic()
-    after = stats(port)
-    while after["open"] and time.monotonic() < left + ENDS_WITHIN_S:
-        time.sleep(0.05)
-        after = stats(port)
+    after = stats(port, "?gone")
     return {"peak": peak, "after": after, "seconds": round(time.monotonic() - left, 2)}
 
 

@@ -1,4 +1,6 @@
-"""What tests/clients/abandon.py abandons: ``/talk`` by SockJS, ``/stats`` says what is left, as JSON."""
+"""What tests/clients/abandon.py abandons: ``/talk`` by SockJS, ``/stats`` says what is left, as JSON, and
+``/stats?gone`` as soon as that is nobody.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from gevent.event import Event
 
 from wellhead.server import (
     AbstractWebSocketHandler,
@@ -21,6 +25,7 @@ from wellhead.server import (
 from wellhead.server.sockjs.http_session import HttpSockJsSession
 
 DISCONNECT_DELAY_MS = 1_000
+ENDS_WITHIN_S = 30
 
 
 class Register(AbstractWebSocketHandler):
@@ -29,13 +34,21 @@ class Register(AbstractWebSocketHandler):
     def __init__(self) -> None:
         self.opened = 0
         self.ends: Counter[str] = Counter()
+        self.gone = Event()
 
     def after_connection_established(self, session: WebSocketSession) -> None:
         self.opened += 1
+        self.gone.clear()
 
     def after_connection_closed(self, session: WebSocketSession, status: CloseStatus) -> None:
         why = status.because.name if status.because else "no reason"
         self.ends[f"{session.transport} {status.code} {why}"] += 1
+        if self.open == 0:
+            self.gone.set()
+
+    @property
+    def open(self) -> int:
+        return self.opened - self.ends.total()
 
 
 register = Register()
@@ -47,12 +60,14 @@ class Config(WebSocketConfigurer):
 
 
 def stats(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if environ["QUERY_STRING"] == "gone":
+        register.gone.wait(ENDS_WITHIN_S)
     lines = Path("/proc/self/status").read_text().splitlines()
     body = json.dumps(
         {
             "opened": register.opened,
             "ends": register.ends,
-            "open": register.opened - register.ends.total(),
+            "open": register.open,
             "objects": sum(isinstance(each, HttpSockJsSession) for each in gc.get_objects()),
             "blocks": sys.getallocatedblocks(),
             "rss_kib": next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")),

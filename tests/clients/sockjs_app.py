@@ -1,7 +1,7 @@
 """What sockjs-client connects to: ``python -m wellhead.server sockjs_app:app`` in this folder.
 
-``/talk`` records what it gets, ``/close`` sends everybody away, ``/ends`` tells how sessions ended, as JSON; besides
-the files of this folder. Pages of any origin may connect.
+``/talk`` records what it gets, ``/close`` sends everybody away, ``/ends`` tells how sessions ended, as JSON, as soon as
+all have; besides the files of this folder. Pages of any origin may connect.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from app import files, respond
+from gevent.event import Event
 
 from wellhead.server import (
     AbstractWebSocketHandler,
@@ -26,6 +27,7 @@ from wellhead.server import (
     WellheadApp,
 )
 
+ENDS_WITHIN_S = 20
 LIBRARY = "/clients/node_modules/sockjs-client/dist/sockjs.min.js"
 
 
@@ -37,9 +39,12 @@ class Talk(AbstractWebSocketHandler):
         self.came: dict[str, list[str]] = defaultdict(list)
         self.ends: list[dict[str, Any]] = []
         self.open = 0
+        self.gone = Event()
+        self.gone.set()
 
     def after_connection_established(self, session: WebSocketSession) -> None:
         self.open += 1
+        self.gone.clear()
 
     def handle_text_message(self, session: WebSocketSession, message: TextMessage) -> None:
         text = message.payload
@@ -59,6 +64,8 @@ class Talk(AbstractWebSocketHandler):
         self.open -= 1
         why = status.because.name if status.because else None
         self.ends.append({"transport": session.transport, "code": status.code, "because": why})
+        if self.open == 0:
+            self.gone.set()
 
 
 class CloseAtOnce(AbstractWebSocketHandler):
@@ -91,6 +98,7 @@ class Config(WebSocketConfigurer, WebSocketMessageBrokerConfigurer):
 def pages(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     if environ["PATH_INFO"] != "/ends":
         return files(environ, start_response)
+    talk.gone.wait(ENDS_WITHIN_S)
     return respond(start_response, "200 OK", "application/json", json.dumps([talk.open, talk.ends]).encode())
 
 

@@ -141,8 +141,8 @@ def test_no_task_is_lost_when_threads_end_all_the_time(pool):
     executor, ran = pool(core_pool_size=2, keep_alive_seconds=0.0001), []
     for number in range(500):
         executor.execute(lambda number=number: ran.append(number))
-        if number % 10 == 0:
-            time.sleep(0.0002)
+        if number % 50 == 0:
+            until(lambda: executor.pool_size == 0)
     until(lambda: len(ran) == 500)
     assert sorted(ran) == list(range(500))
 
@@ -248,19 +248,19 @@ def test_native_threads_beside_greenlets(pool):
         allocate_lock = staticmethod(get_original("_thread", "allocate_lock"))
 
     native_ident = get_original("_thread", "get_ident")
-    native_sleep = get_original("time", "sleep")
-    executor, idents, turns = pool(core_pool_size=2, primitives=Native()), [], []
+    executor, idents, blocked = pool(core_pool_size=2, primitives=Native()), [], Native.allocate_lock()
+    blocked.acquire()
 
     def block():
-        native_sleep(0.02)
+        assert blocked.acquire(timeout=WAIT)
+        blocked.release()
         idents.append(native_ident())
 
-    for _ in range(4):
-        executor.execute(block)
-    deadline = time.monotonic() + WAIT
-    while len(idents) < 4 and time.monotonic() < deadline:
-        turns.append(1)
-        gevent.sleep(0.001)
+    executor.execute(block)
+    executor.execute(block)
+    gevent.idle()  # the hub goes on while both are blocked
+    assert not idents
+    blocked.release()
+    assert executor.shutdown()
     assert len(set(idents)) == 2
     assert native_ident() not in idents
-    assert len(turns) > 5, "the hub went on meanwhile"

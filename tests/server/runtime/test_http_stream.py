@@ -49,7 +49,7 @@ def wait_until(server, condition):
     def wait():
         with gevent.Timeout(10):
             while not condition():
-                gevent.sleep(0.001)
+                gevent.idle()
 
     server.call(wait)
 

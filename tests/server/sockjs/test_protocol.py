@@ -320,7 +320,7 @@ def wait_for_request(server, base, url, waiting=True):
                 session = session_of(server, base, url)
                 if (session is not None and session.is_waiting) is waiting:
                     return
-                gevent.sleep(0.001)
+                gevent.idle()
 
     server.call(wait)
 
