@@ -119,7 +119,7 @@ build/ns/wellhead:
 	ln -sfn ../../../server $@/server
 
 system:
-	@tests/system.sh chromium nodejs npm nginx gcc libc6-dev
+	@tests/system.sh chromium nodejs npm nginx haproxy gcc libc6-dev
 
 tests/clients/node_modules/.package-lock.json: tests/clients/package-lock.json | system
 	@if ! command -v npm > /dev/null; then

@@ -50,6 +50,7 @@ def program(*names: str) -> str | None:
 needs_node = needs_program("node", install="apt-get install nodejs npm")
 needs_chromium = needs_program("chromium", install="apt-get install chromium")
 needs_nginx = needs_program("nginx", install="apt-get install nginx")
+needs_haproxy = needs_program("haproxy", install="apt-get install haproxy")
 needs_stompjs = needs_npm_package("@stomp/stompjs")
 needs_legacy_stompjs = needs_npm_package("stompjs")
 needs_sockjs_client = needs_npm_package("sockjs-client")

@@ -1,18 +1,19 @@
-"""sockjs-client gets through nginx: as docs/sockjs.md configures it, without WebSocket, and with nginx's defaults."""
+"""sockjs-client gets through nginx and HAProxy as docs/sockjs.md configures them, and through nginx set otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from house.markdown import blocks
 from kit.clients import run_node
-from kit.needs import needs_nginx, needs_sockjs_client
-from kit.nginx import free_ports, nginx
+from kit.needs import needs_haproxy, needs_nginx, needs_sockjs_client
 from kit.programs import ROOT, server_program
+from kit.proxies import free_ports, haproxy, nginx
 
-pytestmark = [pytest.mark.integration, pytest.mark.modes("unpatched"), needs_nginx, needs_sockjs_client]
+pytestmark = [pytest.mark.integration, pytest.mark.modes("unpatched"), needs_sockjs_client]
 
 PLAIN = """
 server {{
@@ -24,12 +25,18 @@ server {{
 }}
 """
 NO_UPGRADE = 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;'
+WITHOUT_WEB_SOCKET = 8
+"""So many sessions, each with requests that have to reach the process that knows it."""
 ECHOES = [f"{number} größe \U0001f600" for number in range(50)]
+
+
+def example(language: str) -> str:
+    return next(block.text for block in blocks(ROOT / "docs/sockjs.md") if block.language == language)
 
 
 def documented(upstream: int, port: int) -> str:
     """The example of docs/sockjs.md for these ports, with one process."""
-    text = next(block.text for block in blocks(ROOT / "docs/sockjs.md") if block.language == "nginx")
+    text = example("nginx")
     text = text.replace("    server 127.0.0.1:8081;\n", "").replace("127.0.0.1:8080", f"127.0.0.1:{upstream}")
     return text.replace("listen 80;", f"listen 127.0.0.1:{port};")
 
@@ -49,6 +56,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
             yield run_node("sockjs-node.mjs", *[f"http://127.0.0.1:{port}/echo" for port in ports])
 
 
+@needs_nginx
 @pytest.mark.spec("SJS-03", "SJS-05", "SJS-12")
 @pytest.mark.parametrize(
     ("index", "transports"),
@@ -63,3 +71,18 @@ def test_sockjs_client_gets_through(results: list[dict[str, Any]], index: int, t
     assert result["echoes"] == ECHOES
     assert result["transport"] in transports
     assert result["close"] == [1000, "Normal closure"]
+
+
+@needs_haproxy
+@pytest.mark.spec("SJS-03", "SJS-05", "SJS-12")
+def test_sockjs_client_gets_through_haproxy_to_two_processes(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    app = "samples.conformance:app"
+    with server_program(app) as one, server_program(app) as two:
+        sections = example("haproxy").replace("bind :80", f"bind 127.0.0.1:{port}").replace("^/ws/", "^/[^/]+/")
+        sections = sections.replace(":8080", f":{one.port}").replace(":8081", f":{two.port}")
+        paths = ["/echo", *["/disabled_websocket_echo"] * WITHOUT_WEB_SOCKET]
+        with haproxy(tmp_path, sections, port):
+            results = run_node("sockjs-node.mjs", *[f"http://127.0.0.1:{port}{path}" for path in paths])
+    assert [result["echoes"] for result in results] == [ECHOES] * len(paths)
+    assert [result["transport"] for result in results] == ["websocket", *["xhr-streaming"] * WITHOUT_WEB_SOCKET]

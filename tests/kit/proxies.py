@@ -1,4 +1,4 @@
-"""nginx as a process of the test's own: configuration, logs and temporary files in one folder, unprivileged ports."""
+"""nginx and HAProxy as processes of the test's own: all files in one folder, unprivileged ports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pwd
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from kit.needs import program
 
 _STARTS_WITHIN_S = 20.0
 
-_CONFIGURATION = """
+_NGINX = """
 user {user} {group};
 daemon off;
 worker_processes 1;
@@ -41,8 +41,23 @@ def nginx(folder: Path, http: str, *ports: int) -> Iterator[None]:
     # The workers are who we are: the folder is ours alone.
     user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
     configuration = folder / "nginx.conf"
-    configuration.write_text(_CONFIGURATION.format(folder=folder, http=http, user=user, group=group))
+    configuration.write_text(_NGINX.format(folder=folder, http=http, user=user, group=group))
     command = [str(program("nginx")), "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log")]
+    with _running(command, ports):
+        yield
+
+
+@contextmanager
+def haproxy(folder: Path, sections: str, *ports: int) -> Iterator[None]:
+    """Run HAProxy with *sections* until the block is left; it listens on *ports* when it begins."""
+    configuration = folder / "haproxy.cfg"
+    configuration.write_text(sections)
+    with _running([str(program("haproxy")), "-db", "-f", str(configuration)], ports):
+        yield
+
+
+@contextmanager
+def _running(command: list[str], ports: Sequence[int]) -> Iterator[None]:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         for port in ports:
@@ -65,7 +80,7 @@ def _wait_for(process: subprocess.Popen[str], port: int) -> None:
     deadline = time.monotonic() + _STARTS_WITHIN_S
     while True:
         if process.poll() is not None:
-            raise AssertionError(f"nginx ended with {process.returncode}: {process.communicate()[1]}")
+            raise AssertionError(f"{process.args} ended with {process.returncode}: {process.communicate()[1]}")
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
