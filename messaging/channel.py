@@ -74,6 +74,8 @@ class ChannelInterceptor:
     The hooks run in the thread of the sender. A hook that is not overridden costs nothing.
     """
 
+    freezes = False
+    """True: ``pre_send`` makes the headers immutable; whoever sends leaves them as they are to the ones before it."""
     only_when_unsent = False
     """True: ``after_send_completion`` is for messages that were vetoed or failed, and costs the others nothing."""
 
@@ -129,6 +131,11 @@ class InterceptableChannel(Protocol):
         """A snapshot. Never None, may be empty."""
         ...
 
+    @property
+    def freezes(self) -> bool:
+        """Whether one of them makes the headers immutable."""
+        ...
+
     def set_interceptors(self, interceptors: list[ChannelInterceptor]) -> None: ...
 
     def add_interceptor(self, interceptor: ChannelInterceptor, index: int | None = None) -> None: ...
@@ -139,13 +146,10 @@ class InterceptableChannel(Protocol):
 class CallableMessageHandler:
     """Makes a subscriber of a function."""
 
-    __slots__ = ("function",)
+    __slots__ = ("function", "handle_message")
 
-    def __init__(self, function: Callable[[Message[Any]], object]) -> None:
-        self.function = function
-
-    def handle_message(self, message: Message[Any]) -> None:
-        self.function(message)
+    def __init__(self, function: Callable[[Message[Any]], Any]) -> None:
+        self.function = self.handle_message = function
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CallableMessageHandler) and other.function == self.function

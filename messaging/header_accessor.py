@@ -49,8 +49,7 @@ class MessageHeaderAccessor:
             self._begin({})
         else:
             headers = source.headers if isinstance(source, Message) else source
-            # Not `_complete()`: an id that was never asked for need not be made to be dropped.
-            values = headers._map.copy() if isinstance(headers, MessageHeaders) else dict(headers)
+            values = headers._copy() if isinstance(headers, MessageHeaders) else dict(headers)
             values.pop(ID, None)
             values.pop(TIMESTAMP, None)
             self._begin(values)

@@ -15,6 +15,7 @@ TIMESTAMP = "timestamp"
 CONTENT_TYPE = "contentType"
 REPLY_CHANNEL = "replyChannel"
 ERROR_CHANNEL = "errorChannel"
+NATIVE_HEADERS = "nativeHeaders"
 
 ID_VALUE_NONE = uuid.UUID(int=0)
 """The id that stands for "no id": headers made with it have none."""
@@ -57,10 +58,13 @@ class MessageHeaders(_MappingBase):
     held. The id is only generated when somebody asks for it: it costs more than the rest of a message.
     """
 
-    __slots__ = ("_id_pending", "_map")
-    _id_pending: bool
+    __slots__ = ("_map", "_pending")
+    _pending: bool
+    """Whether there is something that is only made when somebody looks at it."""
     _map: dict[str, Any]
-    """Everything but an id that is still to be made. Stations on the hot path read this instead of calling ``get``."""
+    """Everything but what is pending. Stations on the hot path read this instead of calling ``get``."""
+    _made_late = ID
+    """The header that is pending, if any is."""
 
     def __init__(
         self, headers: Mapping[str, Any] | None = None, *, id: uuid.UUID | None = None, timestamp: int | None = None
@@ -71,7 +75,7 @@ class MessageHeaders(_MappingBase):
         if headers is None:
             values: dict[str, Any] = {}
         elif isinstance(headers, MessageHeaders):
-            values = headers._map.copy()
+            values = headers._copy()
         else:
             values = dict(headers)
         values.pop(ID, None)
@@ -83,19 +87,23 @@ class MessageHeaders(_MappingBase):
         elif timestamp >= 0:
             values[TIMESTAMP] = timestamp
         self._map = values
-        self._id_pending = id is None
+        self._pending = id is None
 
     def _complete(self) -> dict[str, Any]:
         """All values, with the id made if it is still to be made."""
-        if self._id_pending:
+        if self._pending:
             generated = _Ids.generate()
             if generated != ID_VALUE_NONE:
                 self._map.setdefault(ID, generated)  # the first of two threads wins, and both see its id
-            self._id_pending = False
+            self._pending = False
         return self._map
 
+    def _copy(self) -> dict[str, Any]:
+        """All values but an id that is still to be made, which need not be: it would not be taken over."""
+        return self._map.copy()
+
     def __getitem__(self, name: str) -> Any:
-        if self._id_pending and name == ID:
+        if self._pending and name == self._made_late:
             self._complete()
         return self._map[name]
 
@@ -128,7 +136,7 @@ class MessageHeaders(_MappingBase):
 
         Raises ValueError when *type* is given and the value is of another type.
         """
-        if self._id_pending and name == ID:
+        if self._pending and name == self._made_late:
             self._complete()
         value = self._map.get(name, default)
         if type is not None and value is not None and not isinstance(value, type):

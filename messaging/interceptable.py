@@ -105,6 +105,8 @@ class AbstractMessageChannel:
     def _hooks_changed(self) -> None:
         """Work out once which hooks there are to call, so that a message pays only for these."""
         self._hooks = _Hooks(self._interceptors)
+        self.freezes = any(getattr(each, "freezes", False) for each in self._interceptors)
+        """Whether one of the interceptors makes the headers immutable, so that nobody need do it before."""
 
     # -- sending
 

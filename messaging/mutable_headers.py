@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .headers import MessageHeaders
+from .headers import NATIVE_HEADERS, MessageHeaders
 
 if TYPE_CHECKING:
     from .header_accessor import MessageHeaderAccessor
+
+
+class SharedNativeHeaders(dict[str, tuple[str, ...]]):
+    """Native headers that messages share until somebody looks at them, then each gets its own. Never changed."""
+
+    __slots__ = ("for_recipients",)
+
+    def __init__(self, native: Mapping[str, Iterable[str]]) -> None:
+        super().__init__({name: tuple(values) for name, values in native.items()})
+        self.for_recipients: Any = None
+        """What the broker keeps here of its work; nobody else looks."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("These native headers are shared: they cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
 
 class MutableMessageHeaders(MessageHeaders):
     """Headers that their accessor may still change. Reading is as for any headers.
 
     Made without an accessor, they make one when somebody asks for it: most messages of clients pass all stations
-    without one.
+    without one. What may be pending is a copy of native headers that are shared.
     """
 
     __slots__ = ("__weakref__", "_accessor", "_accessor_type", "_mutable")
 
-    _id_pending = False  # an id is made when they are frozen, if one is wanted
+    _made_late = NATIVE_HEADERS  # an id is made when they are frozen, if one is wanted
 
     def __init__(
         self,
@@ -30,6 +48,7 @@ class MutableMessageHeaders(MessageHeaders):
     ) -> None:
         """*values* are these headers' own from now on."""
         self._map = values
+        self._pending = False
         self._accessor_type = accessor_type
         """Of the accessor that there is or will be."""
         self._accessor = accessor
@@ -40,6 +59,7 @@ class MutableMessageHeaders(MessageHeaders):
     def accessor(self) -> MessageHeaderAccessor:
         accessor = self._accessor
         if accessor is None:
+            self._complete()
             accessor = self._accessor = self._accessor_type._of_headers(self)
         return accessor
 
@@ -52,18 +72,27 @@ class MutableMessageHeaders(MessageHeaders):
         if self._accessor is not None:
             self._accessor.set_immutable()
         elif self._mutable:
-            self._accessor_type._freeze(self._map)
+            if not self._pending:
+                self._accessor_type._freeze(self._map)
             self._mutable = False
 
+    def _complete(self) -> dict[str, Any]:
+        """All values, with native headers of this message's own."""
+        if self._pending:
+            native = {name: [*values] for name, values in self._map[NATIVE_HEADERS].items()}
+            self._map[NATIVE_HEADERS] = native if self._mutable else MappingProxyType(native)
+            self._pending = False
+        return self._map
 
-def bare_values_of(
-    headers: Mapping[str, Any] | None, accessor_type: type[MessageHeaderAccessor] | None = None
-) -> dict[str, Any] | None:
-    """The values themselves of headers that can be changed and that nobody has asked for their accessor, which would
-    be of exactly *accessor_type* if that is given; else None.
+    def _copy(self) -> dict[str, Any]:
+        return self._complete().copy()
+
+
+def bare_values_of(headers: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The values themselves of headers that can be changed and that nobody has asked for their accessor; else None.
 
     For stations on the hot path, which put there what that accessor would.
     """
     if headers.__class__ is not MutableMessageHeaders or headers._accessor is not None or not headers._mutable:
         return None
-    return headers._map if accessor_type is None or headers._accessor_type is accessor_type else None
+    return headers._map

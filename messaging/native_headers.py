@@ -7,10 +7,9 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from .header_accessor import MessageHeaderAccessor
+from .headers import NATIVE_HEADERS as NATIVE_HEADERS
 from .message import Message
 from .mutable_headers import MutableMessageHeaders
-
-NATIVE_HEADERS = "nativeHeaders"
 
 
 def native_headers_of(headers: Mapping[str, Any]) -> Mapping[str, list[str]] | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .channel import (
     INDEFINITE_TIMEOUT,
@@ -119,7 +119,16 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
             if passed is None:
                 return False
             message = passed
-        self._deliver(message, freezes, handlers)
+        handler: MessageHandler | None = None
+        try:  # as `_deliver`, one call less for each message
+            if freezes:
+                headers = message._headers
+                if headers.__class__ is MutableMessageHeaders:
+                    headers.freeze()
+            for handler in handlers:
+                handler.handle_message(message)
+        except BaseException as error:
+            self._not_delivered(message, handler, error)
         return True
 
     def send_broadcast(
@@ -185,12 +194,16 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
             for handler in handlers:
                 handler.handle_message(message)
         except BaseException as error:
-            self._complete_unsent(message, None, error)
-            if isinstance(error, MessagingError) or not isinstance(error, Exception):
-                raise
-            if handler is not None:
-                raise self._handling_error(message, handler) from error
-            raise MessageDeliveryError(f"Failed to send message to {self}", message) from error
+            self._not_delivered(message, handler, error)
+
+    def _not_delivered(self, message: Message[Any], handler: MessageHandler | None, error: BaseException) -> NoReturn:
+        """*error*, which is being handled, came from *handler*, or without one from before all of them."""
+        self._complete_unsent(message, None, error)
+        if isinstance(error, MessagingError) or not isinstance(error, Exception):
+            raise error
+        if handler is not None:
+            raise self._handling_error(message, handler) from error
+        raise MessageDeliveryError(f"Failed to send message to {self}", message) from error
 
     def _send_internal(self, message: Message[Any], timeout_ms: int) -> bool:
         executor = self._executor
@@ -272,6 +285,8 @@ class ImmutableMessageChannelInterceptor(ChannelInterceptor):
     """Freezes headers that are still mutable: the last interceptor, so that the ones before it may change them
     (CH-04).
     """
+
+    freezes = True
 
     def pre_send(self, message: Message[Any], channel: object) -> Message[Any] | None:
         headers = message.live_headers()

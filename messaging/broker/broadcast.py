@@ -7,12 +7,13 @@ recipient's own two headers between them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..header_accessor import MutableMessageHeaders
 from ..headers import ID, TIMESTAMP, MessageHeaders
 from ..message import Message
+from ..mutable_headers import SharedNativeHeaders
 from ..native_headers import NATIVE_HEADERS
 from ..simp.accessor import MESSAGE_TYPE, SESSION_ID, SUBSCRIPTION_ID, SimpMessageHeaderAccessor
 from ..simp.ordered import NEXT_MESSAGE_TASK
@@ -30,6 +31,7 @@ _OF_THE_BROKER = frozenset(("subscription", "message-id"))
 _new = object.__new__
 """A call of the class with an ``__init__`` costs half as much again."""
 
+_MESSAGE = SimpMessageType.MESSAGE
 _OF_THE_SOURCE = (ID, TIMESTAMP, SESSION_ID, SUBSCRIPTION_ID, NEXT_MESSAGE_TASK)
 
 
@@ -41,7 +43,22 @@ class Broadcast:
     def __init__(self, message: Message[Any], dropped: frozenset[str] = CONTROL_HEADERS) -> None:
         """*dropped* are the sender's native headers that recipients do not get."""
         self.payload = message.payload
-        self.headers = _for_recipients(message.headers, dropped)
+        headers = message._headers
+        # Copied not by their methods: they would make an id that is not wanted.
+        values = (headers if headers is not None else message.headers)._map.copy()
+        for name in _OF_THE_SOURCE:
+            if name in values:
+                del values[name]
+        values[MESSAGE_TYPE] = _MESSAGE
+        native: Mapping[str, Iterable[str]] | None = values.get(NATIVE_HEADERS)
+        if native.__class__ is SharedNativeHeaders:
+            kept = native.for_recipients
+            if kept is None or kept[0] is not dropped:
+                kept = native.for_recipients = (dropped, _without(native, dropped))
+            values[NATIVE_HEADERS] = kept[1]
+        elif native and not (dropped.isdisjoint(native) and _OF_THE_BROKER.isdisjoint(native)):
+            values[NATIVE_HEADERS] = _without(native, dropped)
+        self.headers: dict[str, Any] = values
         """Never changed; read by many."""
         self.encoding: Any = None
         """What the protocol handler that sends this made of it; the broker never looks."""
@@ -55,18 +72,9 @@ class Broadcast:
         return message
 
 
-def _for_recipients(source: MessageHeaders, dropped: frozenset[str]) -> dict[str, Any]:
-    values = source._map.copy()  # not by its methods: they would make an id that is not wanted
-    for name in _OF_THE_SOURCE:
-        values.pop(name, None)
-    values[MESSAGE_TYPE] = SimpMessageType.MESSAGE
-    native: Mapping[str, list[str]] | None = values.get(NATIVE_HEADERS)
-    if native and not (dropped.isdisjoint(native) and _OF_THE_BROKER.isdisjoint(native)):
-        # Differs from Spring: headers that were meant for the server do not ride on the broadcast.
-        values[NATIVE_HEADERS] = {
-            name: texts for name, texts in native.items() if name not in dropped and name not in _OF_THE_BROKER
-        }
-    return values
+def _without(native: Mapping[str, Iterable[str]], dropped: frozenset[str]) -> dict[str, Iterable[str]]:
+    """Differs from Spring: headers that were meant for the server do not ride on the broadcast."""
+    return {name: texts for name, texts in native.items() if name not in dropped and name not in _OF_THE_BROKER}
 
 
 class BroadcastMessage(Message[Any]):

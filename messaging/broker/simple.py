@@ -16,7 +16,7 @@ from ..executor import TaskScheduler
 from ..headers import MessageHeaders
 from ..interceptable import AbstractMessageChannel
 from ..message import Message
-from ..native_headers import first_native_header
+from ..native_headers import NATIVE_HEADERS, first_native_header
 from ..simp.accessor import (
     CONNECT_MESSAGE,
     DESTINATION,
@@ -41,6 +41,7 @@ from .subscriptions import DefaultSubscriptionRegistry
 
 logger = logging.getLogger(__name__)
 
+_MESSAGE, _HEARTBEAT = SimpMessageType.MESSAGE, SimpMessageType.HEARTBEAT
 _UNSUPPORTED = frozenset(
     (StompCommand.ACK, StompCommand.NACK, StompCommand.BEGIN, StompCommand.COMMIT, StompCommand.ABORT)
 )
@@ -149,33 +150,40 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     # -- messages
 
-    def _handle_client_message(self, message: Message[Any]) -> None:
-        headers = message.headers._map
-        session = self._sessions.get(headers.get(SESSION_ID))  # type: ignore[arg-type]  # None is nobody's id
-        if session is not None:
-            # Differs from Spring, where what the application sends to a session is taken for a sign of its life, too.
-            if session.read_timeout_ms:
-                session.read_ms = self._now_ms()
-        message_type = headers.get(MESSAGE_TYPE)
-        if message_type is SimpMessageType.HEARTBEAT:
+    def handle_message(self, message: Message[Any]) -> None:
+        if not self._running:
+            super().handle_message(message)
             return
-        if self.check_destination_prefix(headers.get(DESTINATION)):
-            if message_type is SimpMessageType.MESSAGE:
+        headers = message._headers
+        values = (headers if headers is not None else message.headers)._map
+        session = self._sessions.get(values.get(SESSION_ID))  # type: ignore[arg-type]  # None is nobody's id
+        # Differs from Spring, where what the application sends to a session is taken for a sign of its life, too.
+        if session is not None and session.read_timeout_ms:
+            session.read_ms = self._now_ms()
+        message_type = values.get(MESSAGE_TYPE)
+        if message_type is _HEARTBEAT:
+            return
+        if self.check_destination_prefix(values.get(DESTINATION)):
+            if message_type is _MESSAGE:
                 self._publish(message, self._dropped_of_clients)
             elif not self._handle(message, message_type):
                 return
-        if session is not None and self.receipts and message_type in _WITH_RECEIPT:
-            receipt = first_native_header(headers, "receipt")
-            if receipt is not None:
-                self._send_receipt(receipt, session.id)
+        native = values.get(NATIVE_HEADERS)
+        if native is not None and "receipt" in native and self.receipts:
+            if session is not None and message_type in _WITH_RECEIPT and native["receipt"]:
+                self._send_receipt(native["receipt"][0], session.id)
 
-    def _handle_application_message(self, message: Message[Any]) -> None:
+    def handle_application_message(self, message: Message[Any]) -> None:
         """No receipt, whatever the headers say: what a client sent was acknowledged where it came in."""
-        headers = message.headers._map
-        message_type = headers.get(MESSAGE_TYPE)
-        if not self.check_destination_prefix(headers.get(DESTINATION)):
+        if not self._running:
+            super().handle_application_message(message)
             return
-        if message_type is SimpMessageType.MESSAGE:
+        headers = message._headers
+        values = (headers if headers is not None else message.headers)._map
+        message_type = values.get(MESSAGE_TYPE)
+        if not self.check_destination_prefix(values.get(DESTINATION)):
+            return
+        if message_type is _MESSAGE:
             self._publish(message, self._dropped)
         else:
             self._handle(message, message_type)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..header_accessor import neutralized
+from ..headers import MessageHeaders
 from ..locks import allocate_lock
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
@@ -36,6 +37,7 @@ MAX_SUBSCRIPTIONS_PER_SESSION = 10_000
 """Far beyond what one client can look at, and some MiB at most for a client that does not stop."""
 
 _MAX_ECHO = 300
+_MESSAGE = SimpMessageType.MESSAGE
 
 
 class DefaultSubscriptionRegistry:
@@ -245,19 +247,19 @@ class DefaultSubscriptionRegistry:
 
         Raises ValueError for another type of message.
         """
-        headers = message.headers
-        values = headers._map
-        if values.get(MESSAGE_TYPE) is not SimpMessageType.MESSAGE:
-            _expect(SimpMessageType.MESSAGE, headers)
+        headers = message._headers
+        values = (headers if headers is not None else message.headers)._map
+        if values.get(MESSAGE_TYPE) is not _MESSAGE:
+            _expect(_MESSAGE, values)
         destination = values.get(DESTINATION)
         if destination is None:
-            _complete(headers, DESTINATION)
+            _complete(values, DESTINATION)
             return ()
         entry = self._cache.entries.get(destination)
         ready = entry.ready if entry is not None else None
         found, is_selecting = ready if ready is not None else self._find(destination)
         if is_selecting:
-            lookup = _lookup(headers)
+            lookup = _lookup(message.headers)
             return tuple(each for each in found if each.selector is None or each.selector.matches(lookup))
         return found
 
@@ -349,13 +351,13 @@ def _complete(headers: Mapping[str, Any], *names: str) -> bool:
     return True
 
 
-def _lookup(headers: Mapping[str, Any]) -> Callable[[str], object]:
+def _lookup(headers: MessageHeaders) -> Callable[[str], object]:
     """How a selector reads ``headers.name``: the destination, else the first native header, else the header."""
 
     def read(name: str) -> object:
         if name.lower() == "destination":
             return headers.get(DESTINATION)
-        native = first_native_header(headers, name)
+        native = first_native_header(headers._map, name)
         return native if native is not None else headers.get(name)
 
     return read

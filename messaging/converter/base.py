@@ -30,6 +30,8 @@ class AbstractMessageConverter(ABC):
         self._supported_mime_types = supported_mime_types
         self._content_type_resolver = content_type_resolver or DefaultContentTypeResolver()
         self._strict_content_type_match = False
+        self._fits: MimeType | None = None
+        """A content type of late that was found to fit: clients nearly always send the same."""
         self._serialized_payload_class: type[bytes] | type[str] = bytes
         self.serialized_payload_class = serialized_payload_class
         self.strict_content_type_match = strict_content_type_match
@@ -83,27 +85,47 @@ class AbstractMessageConverter(ABC):
     # -- conversion
 
     def from_message(self, message: Message[Any], target: Any, hint: Any = None) -> Any:
-        if not self.supports(target):
-            return None
-        mime_type = self.resolve_mime_type(message.headers)
-        return self._convert_from(message, target, mime_type, hint) if self.supports_mime_type(mime_type) else None
+        return self._read(message, target, hint) if self.supports(target) else None
 
     def to_message(
         self, payload: Any, headers: Mapping[str, Any] | None = None, hint: Any = None
     ) -> Message[Any] | None:
         return self._write(payload, headers, hint) if self.supports(type(payload)) else None
 
+    def _read(self, message: Message[Any], target: Any, hint: Any) -> Any:
+        """The payload as a target that is supported."""
+        headers = message.headers
+        given = headers._map.get(CONTENT_TYPE)
+        if given is None:
+            if self._answers is not None:
+                resolver, mime_type, _ = self._answers
+                if resolver.default_mime_type is mime_type:
+                    return self._convert_from(message, target, mime_type, hint)
+        elif given is self._fits:
+            return self._convert_from(message, target, given, hint)
+        mime_type = self.resolve_mime_type(headers)
+        if not self.supports_mime_type(mime_type):
+            return None
+        if self._answers is not None and mime_type is given:
+            self._fits = given
+        return self._convert_from(message, target, mime_type, hint)
+
     def _write(self, payload: Any, headers: Mapping[str, Any] | None, hint: Any) -> Message[Any] | None:
         """The message for a payload of a class that is supported."""
-        if self._answers is not None:
+        if self._answers is not None and headers.__class__ is MutableMessageHeaders:
             resolver, mime_type, default = self._answers
-            bare = bare_values_of(headers)
-            if bare is not None and CONTENT_TYPE not in bare and resolver.default_mime_type is mime_type:
+            values = headers._map  # of headers without an accessor, as below, but without asking
+            if (
+                CONTENT_TYPE not in values
+                and resolver.default_mime_type is mime_type
+                and headers._accessor is None
+                and headers._mutable
+            ):
                 content = self._convert_to(payload, mime_type, hint)
                 if content is None:
                     return None
                 if default is not None:
-                    bare[CONTENT_TYPE] = default
+                    values[CONTENT_TYPE] = default
                 return Message(content, headers)
         mime_type = self.resolve_mime_type(headers)
         if not self.supports_mime_type(mime_type):
@@ -134,11 +156,11 @@ class AbstractMessageConverter(ABC):
         return self._supported_mime_types[0] if self._supported_mime_types else None
 
     def _answer_questions(self) -> None:
-        """Ask once about headers without content type, which nearly all are: what is resolved, and what it becomes.
-
-        None where the answers may be others each time, or the payload would be refused.
+        """Ask once about headers without content type, which nearly all replies have: what is resolved, and what it
+        becomes. None where the answers may be others each time, or the payload would be refused.
         """
         self._answers: tuple[DefaultContentTypeResolver, MimeType | None, MimeType | None] | None = None
+        self._fits = None
         resolver = self._content_type_resolver
         if type(resolver) is DefaultContentTypeResolver and not _answers_questions_itself(type(self)):
             mime_type = resolver.default_mime_type

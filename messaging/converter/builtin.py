@@ -45,7 +45,7 @@ class StringMessageConverter(AbstractMessageConverter):
             raise MessageConversionError(f"Could not write text: {error}") from error
 
     def _charset(self, mime_type: MimeType | None) -> str:
-        return (mime_type.charset if mime_type is not None else None) or self.default_charset
+        return (mime_type._charset if mime_type is not None else None) or self.default_charset
 
 
 class ByteArrayMessageConverter(AbstractMessageConverter):

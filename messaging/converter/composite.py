@@ -14,8 +14,10 @@ from .contract import MessageConverter
 from .json import JsonMessageConverter
 
 REMEMBERED_CLASSES = 1024
-"""How many classes of payloads a composite knows the converters of."""
+"""How many classes of payloads, and how many targets, a composite knows the converters of."""
 
+Reader = Callable[[Message[Any], Any, Any], Any]
+"""As ``from_message``."""
 Writer = Callable[[Any, Mapping[str, Any] | None, Any], Message[Any] | None]
 """As ``to_message``."""
 
@@ -39,10 +41,19 @@ class CompositeMessageConverter:
         self._converters = converters
         self._writers: dict[type, tuple[Writer, ...]] = {}
         """For classes of payloads of late: what may make messages of them."""
+        self._readers: dict[Any, tuple[Reader, ...]] = {}
+        """For targets of late: what may make them of payloads."""
 
     def from_message(self, message: Message[Any], target: Any, hint: Any = None) -> Any:
-        for converter in self._converters:
-            result = converter.from_message(message, target, hint)
+        try:
+            readers = self._readers[target]
+        except KeyError:
+            readers = self._readers_for(target)
+            _remember(self._readers, target, readers)
+        except TypeError:  # an annotation that cannot be hashed
+            readers = self._readers_for(target)
+        for read in readers:
+            result = read(message, target, hint)
             if result is not None:
                 return result
         return None
@@ -50,21 +61,40 @@ class CompositeMessageConverter:
     def to_message(
         self, payload: Any, headers: Mapping[str, Any] | None = None, hint: Any = None
     ) -> Message[Any] | None:
-        for write in self._writers.get(payload.__class__) or self._find_writers(payload.__class__):
+        payload_class = payload.__class__
+        try:
+            writers = self._writers[payload_class]
+        except KeyError:
+            writers = self._writers_for(payload_class)
+            _remember(self._writers, payload_class, writers)
+        for write in writers:
             result = write(payload, headers, hint)
             if result is not None:
                 return result
         return None
 
-    def _find_writers(self, payload_class: type) -> tuple[Writer, ...]:
-        found = tuple(write for each in self._converters if (write := _writer(each, payload_class)) is not None)
-        if len(self._writers) >= REMEMBERED_CLASSES:
-            self._writers.clear()
-        self._writers[payload_class] = found
-        return found
+    def _readers_for(self, target: Any) -> tuple[Reader, ...]:
+        return tuple(read for each in self._converters if (read := _reader(each, target)) is not None)
+
+    def _writers_for(self, payload_class: type) -> tuple[Writer, ...]:
+        return tuple(write for each in self._converters if (write := _writer(each, payload_class)) is not None)
 
     def __repr__(self) -> str:
         return f"CompositeMessageConverter[converters={[type(each).__name__ for each in self.converters]}]"
+
+
+def _remember(known: dict[Any, tuple[Any, ...]], key: Any, found: tuple[Any, ...]) -> None:
+    if len(known) >= REMEMBERED_CLASSES:
+        known.clear()
+    known[key] = found
+
+
+def _reader(converter: MessageConverter, target: Any) -> Reader | None:
+    """What makes *target* of payloads; None where the converter would only ask what it supports."""
+    if isinstance(converter, AbstractMessageConverter):
+        if type(converter).from_message is AbstractMessageConverter.from_message:
+            return converter._read if converter.supports(target) else None
+    return converter.from_message
 
 
 def _writer(converter: MessageConverter, payload_class: type) -> Writer | None:

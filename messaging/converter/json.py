@@ -31,6 +31,8 @@ class JsonMessageConverter(AbstractMessageConverter):
     A payload that is an instance of the target already is given back as it is; the target ``Any`` stands for whatever
     the JSON holds. Properties that the target does not know are ignored. What does not fit raises
     MessageConversionError (``Could not read JSON: …``) naming the field and what was expected.
+
+    Differs from Spring: there are no views that choose some of a class's fields; a class with those fields does it.
     """
 
     def __init__(self, *supported_mime_types: MimeType, **options: Any) -> None:
@@ -52,7 +54,7 @@ class JsonMessageConverter(AbstractMessageConverter):
         if target is object or target is payload.__class__:
             return payload
         try:
-            if mime_type is not None and mime_type.charset not in _UTF_8 and not isinstance(payload, str):
+            if mime_type is not None and mime_type._charset not in _UTF_8 and not isinstance(payload, str):
                 payload = bytes(payload).decode(mime_type.charset or "utf-8")
             return self._decode(payload, target)
         except (ValueError, TypeError, RecursionError) as error:  # msgspec's and pydantic's errors are ValueErrors
@@ -60,10 +62,12 @@ class JsonMessageConverter(AbstractMessageConverter):
 
     def _decode(self, payload: Any, target: Any) -> Any:
         try:
-            decoder = self._decoders.get(target)
+            decoder = self._decoders[target]
+        except KeyError:
+            decoder = self._decoder(target)
         except TypeError:  # an annotation that cannot be hashed
-            return _make_decoder(target).decode(payload)
-        return (decoder or self._decoder(target)).decode(payload)
+            decoder = _make_decoder(target)
+        return decoder.decode(payload)
 
     def _decoder(self, target: Any) -> _Decoder:
         decoder = _make_decoder(target)
@@ -80,7 +84,7 @@ class JsonMessageConverter(AbstractMessageConverter):
             raise MessageConversionError(f"Could not read JSON: {_reason(error)}", message) from error
 
     def _convert_to(self, payload: Any, mime_type: MimeType | None, hint: Any) -> Any:
-        charset = mime_type.charset if mime_type is not None else None
+        charset = mime_type._charset if mime_type is not None else None
         try:
             content = self._encoder.encode(payload)
             if self._serialized_payload_class is str:
@@ -150,6 +154,8 @@ def _decode_other(target: Any, value: Any) -> Any:
 
 def _reason(error: BaseException) -> str:
     """What an error says on one line; pydantic's problems are told the way msgspec tells its own."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
     problems = getattr(error, "errors", None)
     if not callable(problems):
         return str(error)

@@ -11,13 +11,14 @@ ANYTHING = (Any, object)
 
 def bare(annotation: Any) -> Any:
     """The annotation without ``Annotated`` and without the name of a type alias."""
-    while True:
+    while type(annotation) is not type:  # a plain class, as most are, has nothing to take off
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
         elif hasattr(annotation, "__value__") and type(annotation).__name__ == "TypeAliasType":
             annotation = annotation.__value__
         else:
-            return annotation
+            break
+    return annotation
 
 
 def is_union(annotation: Any) -> bool:
@@ -40,6 +41,8 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
 def is_instance(value: Any, annotation: Any) -> bool:
     """Whether *value* is an *annotation* already; of generics only the class is looked at, never the items."""
     annotation = bare(annotation)
+    if type(annotation) is type:
+        return isinstance(value, annotation)
     if annotation in ANYTHING:
         return True
     if annotation is None:

@@ -19,7 +19,7 @@ from ..headers import MessageHeaders
 from ..message import Message
 from ..native_headers import NATIVE_HEADERS
 from .annotations import DestinationVariable, Header, Headers
-from .invocation import header_of, template_variables
+from .invocation import NOT_OF_THE_PROTOCOL, InvocationMessage, header_of, protocol_values, template_variables
 from .parameters import MethodParameter
 
 ArgumentGetter = Callable[[Message[Any]], Any]
@@ -76,15 +76,23 @@ class HeaderMethodArgumentResolver(BindingResolver):
             default = parameter.default
         required = marker.required and not parameter.is_optional and not parameter.has_default
         convert = _converter(self._conversion, parameter, f"header '{name}'")
+        target = parameter.annotation
+        of_the_protocol = name not in NOT_OF_THE_PROTOCOL
         native_only = name.startswith(_NATIVE_PREFIX)
         native_name = name.removeprefix(_NATIVE_PREFIX)
 
         def get(message: Message[Any]) -> Any:
-            value = None if native_only else header_of(message, name)
+            values = protocol_values(message)
+            if native_only:
+                value = None
+            else:
+                value = values.get(name) if of_the_protocol else header_of(message, name)
             if value is None:
-                value = _native_value(header_of(message, NATIVE_HEADERS), native_name)
+                value = _native_value(values.get(NATIVE_HEADERS), native_name)
             if default is not None and (value is None or value == ""):
                 value = default
+            if value.__class__ is target:
+                return value
             if value is None:
                 if required:
                     raise MessageHandlingError(
@@ -120,7 +128,7 @@ class DestinationVariableMethodArgumentResolver(BindingResolver):
         as_it_is = parameter.annotation is str or parameter.annotation is Any
 
         def get(message: Message[Any]) -> Any:
-            variables = template_variables(message)
+            variables = message.variables if message.__class__ is InvocationMessage else template_variables(message)
             if variables is None or name not in variables:
                 raise MessageHandlingError(
                     f"Missing path template variable '{name}' for method parameter type [{parameter.type_name}]",

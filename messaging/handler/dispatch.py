@@ -18,10 +18,10 @@ from .arguments import HandlerMethodArgumentResolver
 from .controllers import MarkedFunction, marked_functions
 from .exception_handlers import Advice, ExceptionHandlerMethod, ExceptionHandlerMethodResolver
 from .invocation import InvocationMessage
-from .mapping import MappingInfo, MappingRegistry, Placeholders, combine_patterns, resolve_placeholders
+from .mapping import MappingInfo, MappingMatch, MappingRegistry, Placeholders, combine_patterns, resolve_placeholders
 from .marks import MappingKind, marks_of
 from .method import HandlerMethod, InvocableHandlerMethod
-from .returns import HandlerMethodReturnValueHandler, ReplyFunction, is_future, reply_function, when_done
+from .returns import HandlerMethodReturnValueHandler, ReplyFunction, is_future, no_futures, reply_function, when_done
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class MappedMethod:
 
 
 class MethodMessageHandler:
-    """Calls the methods of controllers."""
+    """Calls the methods of controllers. A subclass finds the match for a message and has it dispatched."""
 
     def __init__(
         self,
@@ -137,40 +137,27 @@ class MethodMessageHandler:
         """
         return destination
 
-    def dispatch(self, message: Message[Any], kind: MappingKind, destination: str) -> None:
-        """Call the method for this destination; without one, nothing happens but a debug line.
+    def dispatch(self, match: MappingMatch[MappedMethod], message: Message[Any]) -> None:
+        """Call the method, and deal with what it returns or raises.
 
-        Errors of the method and of its arguments go to exception handlers, or to ``unhandled``; an ambiguous mapping
-        raises RuntimeError.
+        Errors of the method and of its arguments go to exception handlers, or to ``unhandled``.
         """
-        match = self._registry.find(kind, destination)
-        if match is None:
-            logger.debug("No matching message handler methods.")
-            return
+        mapped = match.handler
         invocation = InvocationMessage(message, match.lookup_destination, match.variables)
         try:
-            self.handle_match(match.handler, invocation)
-        finally:
-            if invocation._headers is not None:
-                invocation.freeze()
-
-    def handle_match(self, mapped: MappedMethod, message: InvocationMessage) -> None:
-        """Call the method; a subclass binds what its methods need around this."""
-        self.call(mapped, message)
-
-    def call(self, mapped: MappedMethod, message: InvocationMessage) -> None:
-        """Call the method, and deal with what it returns or raises."""
-        try:
-            value = mapped.call(message)
+            value = mapped.call(invocation)
             if value is not None and mapped.reply is not None:
-                if is_future(value):
-                    self._reply_later(mapped, value, message)
+                if value.__class__ not in no_futures and is_future(value):
+                    self._reply_later(mapped, value, invocation)
                 else:
-                    mapped.reply(value, message)
+                    mapped.reply(value, invocation)
         except BaseException as error:  # the border to the user's code: errors are for the exception handlers
             if _ends_its_worker(error):
                 raise
-            self._handle_error(error, mapped, message)
+            self._handle_error(error, mapped, invocation)
+        finally:
+            if invocation._headers is not None:
+                invocation.freeze()
 
     def _reply_later(self, mapped: MappedMethod, future: Any, message: InvocationMessage) -> None:
         executor = self._future_executor
@@ -192,7 +179,7 @@ class MethodMessageHandler:
                     self._reply_later(mapped, value, message)
                 else:
                     mapped.reply(value, message)
-            except Exception as failure:  # as in call
+            except Exception as failure:  # as in dispatch
                 self._handle_error(failure, mapped, message)
 
     # -- errors

@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..header_accessor import MessageHeaderAccessor
-from ..headers import ID, MessageHeaders
+from ..headers import ID, NATIVE_HEADERS, MessageHeaders
 from ..message import Message
 
 LOOKUP_DESTINATION = "lookupDestination"
 """The destination without the application's prefix."""
 TEMPLATE_VARIABLES = "DestinationVariableMethodArgumentResolver.templateVariables"
 """The variables of the mapping's pattern, a dict."""
+NOT_OF_THE_PROTOCOL = frozenset((ID, NATIVE_HEADERS, LOOKUP_DESTINATION, TEMPLATE_VARIABLES))
+"""Headers that are only made when somebody looks."""
 
 
 class InvocationMessage(Message[Any]):
@@ -27,11 +29,12 @@ class InvocationMessage(Message[Any]):
 
     def __init__(self, original: Message[Any], lookup_destination: str, variables: dict[str, str]) -> None:
         """*variables* are read, and copied for those who may change them."""
-        self._payload = original.payload
+        headers = original._headers
+        self._payload = original._payload if original.__class__ is Message else original.payload
         self._headers = None  # type: ignore[assignment]  # made by the property when somebody looks
         self.original = original
-        self.values = original.headers._map
-        """Of the original's headers; to be read only."""
+        self.values = (headers if headers is not None else original.headers)._map
+        """Of its own headers if there are any, else of the original's; to be read only."""
         self.lookup_destination = lookup_destination
         self.variables = variables
 
@@ -58,6 +61,7 @@ class InvocationMessage(Message[Any]):
         accessor.set_header(TEMPLATE_VARIABLES, self.variables.copy())
         accessor.leave_mutable = True
         self._headers = accessor.message_headers
+        self.values = self._headers._map
         return self._headers
 
 
@@ -69,18 +73,15 @@ def header_of(message: Message[Any], name: str) -> Any:
         if name == TEMPLATE_VARIABLES:
             return message.variables.copy()
         message = message.original
-    headers = message.headers
-    return headers._map.get(name) if name != ID else headers.id
+    return message.headers.get(name)
 
 
 def protocol_values(message: Message[Any]) -> Mapping[str, Any]:
     """For the headers of the protocol, such as the session's id: those that ``header_of`` would find, all at once.
 
-    The message's id and the two headers above may not be among them.
+    The headers of ``NOT_OF_THE_PROTOCOL`` may not be among them.
     """
-    if message.__class__ is InvocationMessage and message._headers is None:
-        return message.values
-    return message.headers._map
+    return message.values if message.__class__ is InvocationMessage else message.headers._map
 
 
 def template_variables(message: Message[Any]) -> dict[str, str] | None:

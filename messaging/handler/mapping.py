@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cmp_to_key
+from contextlib import AbstractContextManager
+from functools import cmp_to_key, partial
 from typing import Any, Generic, TypeVar
 
 from ..locks import allocate_lock
@@ -54,6 +55,23 @@ class MappingMatch(Generic[H]):
         self.variables = variables
 
 
+class Matches(dict[str, "MappingMatch[H] | None"], Generic[H]):
+    """The methods for destinations of one kind: each is looked up when it is asked for, and remembered."""
+
+    def __init__(self, find: Callable[[str], MappingMatch[H] | None], lock: AbstractContextManager[Any]) -> None:
+        self._find = find
+        self._lock = lock
+
+    def __missing__(self, destination: str) -> MappingMatch[H] | None:
+        found = self._find(destination)
+        if len(destination) <= CACHED_LENGTH:
+            with self._lock:
+                if len(self) >= CACHE_LIMIT:
+                    del self[next(iter(self))]
+                self[destination] = found
+        return found
+
+
 class MappingRegistry(Generic[H]):
     """Finds the one method for a destination. Any thread may ask; answers are remembered."""
 
@@ -63,8 +81,9 @@ class MappingRegistry(Generic[H]):
         self._lookup = lookup
         self._mappings: dict[MappingInfo, H] = {}
         self._direct: dict[str, list[MappingInfo]] = {}
-        self._cache: dict[MappingKind, dict[str, MappingMatch[H] | None]] = {kind: {} for kind in MappingKind}
-        self._lock = allocate_lock()  # guards changes of _cache
+        self._lock = allocate_lock()  # guards changes of what the next one remembers
+        self.matches = {kind: Matches[H](partial(self._find, kind), self._lock) for kind in MappingKind}
+        """For each kind what ``find`` would find: ``matches[kind][destination]``."""
 
     @property
     def mappings(self) -> dict[MappingInfo, H]:
@@ -83,22 +102,12 @@ class MappingRegistry(Generic[H]):
             if not self._matcher.is_pattern(pattern):
                 self._direct.setdefault(pattern, []).append(info)
         with self._lock:
-            for remembered in self._cache.values():
+            for remembered in self.matches.values():
                 remembered.clear()
 
     def find(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
         """The best match, or None. Raises RuntimeError when the two best are equally good."""
-        remembered = self._cache[kind]
-        try:
-            return remembered[destination]
-        except KeyError:
-            found = self._find(kind, destination)
-            if len(destination) <= CACHED_LENGTH:
-                with self._lock:
-                    if len(remembered) >= CACHE_LIMIT:
-                        del remembered[next(iter(remembered))]
-                    remembered[destination] = found
-            return found
+        return self.matches[kind][destination]
 
     def _find(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
         lookup_destination = destination if self._lookup is None else self._lookup(destination)

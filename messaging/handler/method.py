@@ -112,16 +112,21 @@ def _caller(
     getters: Sequence[ArgumentGetter],
     keyword_getters: Sequence[tuple[str, ArgumentGetter]],
 ) -> Callable[[Message[Any]], Any]:
-    """What calls *function* with its arguments for a message. Most methods take one, which needs no list."""
-    if len(getters) == 1 and not keyword_getters:
-        [getter] = getters
-        return lambda message: function(getter(message))
-
-    def call(message: Message[Any]) -> Any:
-        keywords = {name: getter(message) for name, getter in keyword_getters}
-        return function(*[getter(message) for getter in getters], **keywords)
-
-    return call
+    """What calls *function* with its arguments for a message. Most methods take few, which need no list."""
+    if keyword_getters:
+        return lambda message: function(
+            *[getter(message) for getter in getters], **{name: getter(message) for name, getter in keyword_getters}
+        )
+    match getters:
+        case []:
+            return lambda message: function()
+        case [first]:
+            return lambda message: function(first(message))
+        case [first, second]:
+            return lambda message: function(first(message), second(message))
+        case [first, second, third]:
+            return lambda message: function(first(message), second(message), third(message))
+    return lambda message: function(*[getter(message) for getter in getters])
 
 
 def _fits(parameter: MethodParameter, value: Any) -> bool:

@@ -47,16 +47,17 @@ class PayloadMethodArgumentResolver(BindingResolver):
         from_message = self._converter.from_message
         takes_anything = target in ANYTHING
         is_plain = isinstance(target, type) and get_origin(target) is None
+        # Bytes are what nearly every payload is, so that is asked once; no plain class but their own is what they are.
+        converts_bytes = is_plain or not is_instance(b"", target)
 
         def get(message: Message[Any]) -> Any:
-            value = message.payload
+            value = message._payload if message.__class__ is InvocationMessage else message.payload
             if (not value or value.__class__ is not bytes) and is_empty(value):
                 if required:
                     _refuse(parameter, message, ["Payload value must not be empty"])
                 return default
-            if not takes_anything and value.__class__ is not target:
-                # bytes are what nearly every payload is: no class but their own is worth a closer look
-                if value.__class__ is bytes and is_plain or not is_instance(value, target):
+            if value.__class__ is not target and not takes_anything:
+                if converts_bytes if value.__class__ is bytes else not is_instance(value, target):
                     readable = message.readable if message.__class__ is InvocationMessage else message
                     converted = from_message(readable, target, parameter)
                     if converted is None:

@@ -66,19 +66,21 @@ def _handle(handler: HandlerMethodReturnValueHandler, method: HandlerMethod, val
 
 
 _KNOWN_LIMIT = 1024
-_known: dict[type, bool] = {}  # the answer for each class of values: looking for attributes that are missing is slow
+no_futures: set[type] = set()
+"""Classes of values of late that do not come later: looking for attributes that are missing is slow."""
 
 
 def is_future(value: Any) -> bool:
     """Whether a value comes later: futures of ``concurrent.futures`` and their like, gevent's results and greenlets."""
     cls = value.__class__
-    known = _known.get(cls)
-    if known is None:
-        known = hasattr(cls, "add_done_callback") or (hasattr(cls, "rawlink") and hasattr(cls, "successful"))
-        if len(_known) >= _KNOWN_LIMIT:
-            _known.clear()
-        _known[cls] = known
-    return known
+    if cls in no_futures:
+        return False
+    if hasattr(cls, "add_done_callback") or (hasattr(cls, "rawlink") and hasattr(cls, "successful")):
+        return True
+    if len(no_futures) >= _KNOWN_LIMIT:
+        no_futures.clear()
+    no_futures.add(cls)
+    return False
 
 
 def when_done(future: Any, completion: Completion) -> None:

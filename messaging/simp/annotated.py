@@ -20,14 +20,14 @@ from ..handler.arguments import (
 )
 from ..handler.dispatch import MappedMethod, MethodMessageHandler
 from ..handler.invocation import InvocationMessage, header_of
-from ..handler.mapping import Placeholders
+from ..handler.mapping import Matches, Placeholders
 from ..handler.marks import MappingKind
 from ..handler.payload import MessageMethodArgumentResolver, PayloadMethodArgumentResolver, Validator
 from ..handler.returns import HandlerMethodReturnValueHandler
 from ..header_accessor import MessageHeaderInitializer
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
-from .accessor import DESTINATION, MESSAGE_TYPE, SESSION_ID, USER, SimpMessageHeaderAccessor
+from .accessor import DESTINATION, MESSAGE_TYPE, SESSION_ATTRIBUTES, SESSION_ID, USER, SimpMessageHeaderAccessor
 from .attributes import SimpAttributes, bind, current_attributes_or_none, unbind
 from .principal import PrincipalMethodArgumentResolver
 from .replies import (
@@ -44,11 +44,6 @@ logger = logging.getLogger(__name__)
 
 ERRORS_DESTINATION = "/queue/errors"
 """Where a user hears of unhandled errors, if that is switched on: clients subscribe to ``/user/queue/errors``."""
-
-_KINDS: dict[SimpMessageType | None, MappingKind] = {
-    SimpMessageType.MESSAGE: MappingKind.MESSAGE,
-    SimpMessageType.SUBSCRIBE: MappingKind.SUBSCRIBE,
-}
 
 
 class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
@@ -116,6 +111,10 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
             placeholders=placeholders,
             future_executor=future_executor,
         )
+        self._matches: dict[SimpMessageType | None, Matches[MappedMethod]] = {
+            SimpMessageType.MESSAGE: self._registry.matches[MappingKind.MESSAGE],
+            SimpMessageType.SUBSCRIBE: self._registry.matches[MappingKind.SUBSCRIBE],
+        }
         self._inbound = inbound
         self._template = broker_template
         self._prefixes = tuple(each if each.endswith("/") else f"{each}/" for each in destination_prefixes)
@@ -153,15 +152,29 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
 
         Raises RuntimeError for an ambiguous mapping and for a message without session id or session attributes.
         """
-        headers = message.headers._map
-        destination = headers.get(DESTINATION)
+        headers = message._headers
+        values = (headers if headers is not None else message.headers)._map
+        destination = values.get(DESTINATION)
         if destination is None or (self._prefixes and not destination.startswith(self._prefixes)):
             return
-        kind = _KINDS.get(headers.get(MESSAGE_TYPE))
-        if kind is not None:
-            self.dispatch(message, kind, destination)
-        else:
+        matches = self._matches.get(values.get(MESSAGE_TYPE))
+        match = matches[destination] if matches is not None else None
+        if match is None:
             logger.debug("No matching message handler methods.")
+            return
+        current = current_attributes_or_none()
+        if (  # the thread that the frame came in by has bound them already
+            current is not None
+            and current._attributes is values.get(SESSION_ATTRIBUTES)
+            and current._session_id == values.get(SESSION_ID)
+        ):
+            self.dispatch(match, message)
+            return
+        token = bind(SimpAttributes.from_message(message))
+        try:
+            self.dispatch(match, message)
+        finally:
+            unbind(token)
 
     def lookup_destination(self, destination: str) -> str | None:
         """The destination without the application's prefix; None when it has none of them."""
@@ -171,17 +184,6 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
             if destination.startswith(prefix):
                 return destination[len(prefix) - self._kept :]
         return None
-
-    def handle_match(self, mapped: MappedMethod, message: InvocationMessage) -> None:
-        current = current_attributes_or_none()
-        if current is not None and current.are_those_of(message.values):  # the thread that the frame came in by
-            self.call(mapped, message)
-            return
-        token = bind(SimpAttributes.from_message(message.original))
-        try:
-            self.call(mapped, message)
-        finally:
-            unbind(token)
 
     # -- errors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
 from typing import Any
@@ -55,10 +55,6 @@ class SimpAttributes:
         if attributes is None:
             raise RuntimeError(f"No session attributes in {message}")
         return cls(session_id, attributes)
-
-    def are_those_of(self, headers: Mapping[str, Any]) -> bool:
-        """Whether a message with these headers is of the session whose attributes these are."""
-        return headers.get(SESSION_ATTRIBUTES) is self._attributes and headers.get(SESSION_ID) == self._session_id
 
     @property
     def session_id(self) -> str:

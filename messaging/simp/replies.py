@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, Protocol
 
 from ..exceptions import MissingSessionUserError
-from ..handler.invocation import header_of, lookup_destination, protocol_values, template_variables
+from ..handler.invocation import (
+    InvocationMessage,
+    header_of,
+    lookup_destination,
+    protocol_values,
+    template_variables,
+)
 from ..handler.mapping import Placeholders, resolve_placeholders
 from ..handler.marks import MappingKind, Marks
 from ..handler.method import HandlerMethod
 from ..handler.returns import BindingReturnValueHandler, ReplyFunction
-from ..header_accessor import MessageHeaderInitializer
+from ..header_accessor import MessageHeaderAccessor, MessageHeaderInitializer
 from ..headers import MessageHeaders
 from ..message import Message
+from ..mutable_headers import MutableMessageHeaders
 from ..native_headers import NATIVE_HEADERS
 from .accessor import (
     DESTINATION,
@@ -23,7 +31,6 @@ from .accessor import (
     SUBSCRIPTION_ID,
     USER,
     SimpMessageHeaderAccessor,
-    simp_headers,
 )
 from .types import SimpMessageType, destination_user_name
 
@@ -71,16 +78,15 @@ class ReplyHeaders:
         if subscription_id is not None:
             values[SUBSCRIPTION_ID] = subscription_id
             values[DESTINATION] = destination
-        if self.header_initializer is None and not self._filters:
-            return simp_headers(values)
-        accessor = SimpMessageHeaderAccessor(values)
-        accessor.leave_mutable = True
+        headers = MutableMessageHeaders(values, SimpMessageHeaderAccessor)
         if self.header_initializer is not None:
-            self.header_initializer.init_headers(accessor)
-        self._copy_native(message, accessor)
-        return accessor.message_headers
+            self.header_initializer.init_headers(headers.accessor)
+        if self._filters:
+            self._copy_native(message, headers.accessor)
+        return headers
 
-    def _copy_native(self, message: Message[Any], accessor: SimpMessageHeaderAccessor) -> None:
+    def _copy_native(self, message: Message[Any], accessor: MessageHeaderAccessor) -> None:
+        assert isinstance(accessor, SimpMessageHeaderAccessor)
         for name, values in (header_of(message, NATIVE_HEADERS) or {}).items():
             if any(admits(name) for admits in self._filters):
                 accessor.set_native_header_values(name, values)
@@ -116,30 +122,31 @@ class SendToMethodReturnValueHandler(BindingReturnValueHandler):
         to_user, to = marks.send_to_user, marks.send_to
         replies: list[ReplyFunction] = []
         if to_user is not None:
-            replies.append(self._user_reply(method, self._targets(to_user.destinations, user=True), to_user.broadcast))
+            for target in self._targets(to_user.destinations, self.default_user_destination_prefix):
+                replies.append(self._user_reply(method, target, to_user.broadcast))
         if to is not None or to_user is None:
-            replies.append(self._reply(method, self._targets(to or (), user=False)))
+            for target in self._targets(to or (), self.default_destination_prefix):
+                replies.append(self._reply(method, target))
         if len(replies) == 1:
             return replies[0]
 
-        def reply_to_both(value: Any, message: Message[Any]) -> None:
+        def reply_to_all(value: Any, message: Message[Any]) -> None:
             for reply in replies:
                 reply(value, message)
 
-        return reply_to_both
+        return reply_to_all
 
-    def _reply(self, method: HandlerMethod, targets: tuple[_Target, ...]) -> ReplyFunction:
+    def _reply(self, method: HandlerMethod, target: _Target) -> ReplyFunction:
         send, create = self._template.convert_and_send, self._headers.create
 
         def reply(value: Any, message: Message[Any]) -> None:
-            session_id = protocol_values(message).get(SESSION_ID)
-            for target in targets:
-                destination = target if isinstance(target, str) else target(message)
-                send(destination, value, create(message, method, session_id))
+            values = message.values if message.__class__ is InvocationMessage else message.headers._map
+            destination = target if isinstance(target, str) else target(message)
+            send(destination, value, create(message, method, values.get(SESSION_ID)))
 
         return reply
 
-    def _user_reply(self, method: HandlerMethod, targets: tuple[_Target, ...], broadcast: bool) -> ReplyFunction:
+    def _user_reply(self, method: HandlerMethod, target: _Target, broadcast: bool) -> ReplyFunction:
         send, create = self._template.convert_and_send_to_user, self._headers.create
 
         def reply(value: Any, message: Message[Any]) -> None:
@@ -151,14 +158,12 @@ class SendToMethodReturnValueHandler(BindingReturnValueHandler):
                 user = narrowed = session_id
             else:
                 raise MissingSessionUserError('No "user" header in message', message)
-            for target in targets:
-                destination = target if isinstance(target, str) else target(message)
-                send(user, destination, value, create(message, method, narrowed))
+            destination = target if isinstance(target, str) else target(message)
+            send(user, destination, value, create(message, method, narrowed))
 
         return reply
 
-    def _targets(self, destinations: tuple[str, ...], *, user: bool) -> tuple[_Target, ...]:
-        prefix = self.default_user_destination_prefix if user else self.default_destination_prefix
+    def _targets(self, destinations: tuple[str, ...], prefix: str) -> tuple[_Target, ...]:
         if not destinations:
             return (lambda message: _default_destination(prefix, message),)
         return tuple(_target(resolve_placeholders(each, self._placeholders)) for each in destinations)
@@ -191,19 +196,18 @@ def _default_destination(prefix: str, message: Message[Any]) -> str:
 
 def _target(destination: str) -> _Target:
     """A destination with ``{var}`` replaced for each message; raises ValueError for a variable that does not exist."""
-    if _VARIABLE.search(destination) is None:
+    names = _VARIABLE.findall(destination)
+    if not names:
         return destination
+    pattern = "%s".join(each.replace("%", "%%") for each in _VARIABLE.split(destination)[::2])
+    values_of = itemgetter(*names)  # one value, or a tuple of them: what the operator % takes
 
     def expand(message: Message[Any]) -> str:
-        variables = template_variables(message) or {}
-
-        def value_of(found: re.Match[str]) -> str:
-            name = found.group(1)
-            if name not in variables:
-                raise ValueError(f"Could not resolve placeholder '{name}' in value \"{destination}\"")
-            return variables[name]
-
-        return _VARIABLE.sub(value_of, destination)
+        try:
+            expanded: str = pattern % values_of(template_variables(message) or {})
+        except KeyError as error:
+            raise ValueError(f"Could not resolve placeholder '{error.args[0]}' in value \"{destination}\"") from None
+        return expanded
 
     return expand
 
@@ -223,13 +227,13 @@ class SubscriptionMethodReturnValueHandler(BindingReturnValueHandler):
         send, create = self._template.convert_and_send, self._headers.create
 
         def reply(value: Any, message: Message[Any]) -> None:
-            destination = header_of(message, DESTINATION)
-            subscription_id = header_of(message, SUBSCRIPTION_ID)
+            values = protocol_values(message)
+            destination, subscription_id = values.get(DESTINATION), values.get(SUBSCRIPTION_ID)
             if subscription_id is None:
                 raise RuntimeError(f"No simpSubscriptionId in {message} returned by: {method}")
             if destination is None:
                 raise RuntimeError(f"No simpDestination in {message} returned by: {method}")
-            session_id = header_of(message, SESSION_ID)
+            session_id = values.get(SESSION_ID)
             headers = create(message, method, session_id, subscription_id=subscription_id, destination=destination)
             send(destination, value, headers)
 

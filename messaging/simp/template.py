@@ -9,7 +9,7 @@ from ..converter.contract import MessageConverter
 from ..exceptions import MessageDeliveryError
 from ..header_accessor import MessageHeaderInitializer
 from ..message import Message
-from ..mutable_headers import MutableMessageHeaders, bare_values_of
+from ..mutable_headers import MutableMessageHeaders
 from ..native_headers import NATIVE_HEADERS
 from ..template.contract import Headers, MessagePostProcessor
 from ..template.sending import AbstractMessageSendingTemplate
@@ -66,7 +66,9 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
         if message is None and isinstance(destination, Message):
             own = destination.headers.get(DESTINATION)
             if own is not None:
-                self._send_internal(own, destination)
+                timeout_ms, send = self.send_timeout_ms, self.channel.send
+                if not (send(destination) if timeout_ms < 0 else send(destination, timeout_ms)):
+                    raise self._unsent(own, destination)
                 return
         super().send(destination, message)
 
@@ -115,13 +117,27 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
         return f"{self._user_destination_prefix}{user.replace('/', '%2F')}{slash}{destination}"
 
     def _do_send(self, destination: str, message: Message[Any]) -> None:
-        bare = bare_values_of(message._headers, SimpMessageHeaderAccessor)
-        if bare is not None:
-            bare[DESTINATION] = destination
-            bare.setdefault(MESSAGE_TYPE, _MESSAGE)
+        headers = message._headers
+        if (  # as ``bare_values_of``
+            headers.__class__ is MutableMessageHeaders
+            and headers._accessor is None
+            and headers._mutable
+            and headers._accessor_type is SimpMessageHeaderAccessor
+        ):
+            values = headers._map
+            values[DESTINATION] = destination
+            if MESSAGE_TYPE not in values:
+                values[MESSAGE_TYPE] = _MESSAGE
         else:
             message = self._addressed(destination, message)
-        self._send_internal(destination, message)
+        timeout_ms = self.send_timeout_ms
+        if not (self.channel.send(message) if timeout_ms < 0 else self.channel.send(message, timeout_ms)):
+            raise self._unsent(destination, message)
+
+    def _unsent(self, destination: str, message: Message[Any]) -> MessageDeliveryError:
+        return MessageDeliveryError(
+            f"Failed to send message to destination '{destination}' within timeout: {self.send_timeout_ms}", message
+        )
 
     def _addressed(self, destination: str, message: Message[Any]) -> Message[Any]:
         """The message itself while its headers can be changed, else one with other headers, of the same kind of
@@ -136,16 +152,10 @@ class SimpMessagingTemplate(AbstractMessageSendingTemplate[str]):
         _address(other, destination)
         return Message(message.payload, other.message_headers)
 
-    def _send_internal(self, destination: str, message: Message[Any]) -> None:
-        timeout_ms = self.send_timeout_ms
-        sent = self.channel.send(message, timeout_ms) if timeout_ms >= 0 else self.channel.send(message)
-        if not sent:
-            raise MessageDeliveryError(
-                f"Failed to send message to destination '{destination}' within timeout: {timeout_ms}", message
-            )
-
     def _process_headers_to_send(self, headers: Headers | None) -> Headers:
         if headers is not None:
+            if headers.__class__ is MutableMessageHeaders and headers._accessor_type is SimpMessageHeaderAccessor:
+                return headers
             if _has_accessor(headers) or NATIVE_HEADERS in headers:
                 return headers
         elif self.header_initializer is None:

@@ -13,7 +13,7 @@ from ..exceptions import StompConversionError
 from ..header_accessor import MessageHeaderInitializer
 from ..message import Message
 from ..mime import InvalidMimeTypeError
-from ..mutable_headers import MutableMessageHeaders
+from ..mutable_headers import MutableMessageHeaders, SharedNativeHeaders
 from ..native_headers import NATIVE_HEADERS
 from .command import COMMANDS
 from .frame import FrameHead, Heartbeat, StompFrame, StompFrameError
@@ -25,18 +25,18 @@ from .headers import StompHeaderAccessor, headers_of_frame, headers_of_heartbeat
 _BROKEN = (StompFrameError, InvalidMimeTypeError)
 
 
+_new = object.__new__
+"""A call of the class with an ``__init__`` costs half as much again."""
+
+
 def _headers_of(head: FrameHead) -> MutableMessageHeaders:
-    """The headers of a frame, left mutable. What they are besides the native ones is worked out once for each head."""
-    remembered: dict[str, Any] | None = head.decoded
-    if remembered is None:
-        headers = headers_of_frame(COMMANDS[head.command], head.multimap())
-        if head.command == "SEND":  # nobody can log in with it
-            head.decoded = {name: value for name, value in headers._map.items() if name != NATIVE_HEADERS}
-        return headers
-    values = remembered.copy()
-    if head.headers:
-        values[NATIVE_HEADERS] = head.multimap()
-    return MutableMessageHeaders(values, StompHeaderAccessor)
+    """The headers of a frame, left mutable. When a SEND's head comes a second time, it is remembered what they are."""
+    headers = headers_of_frame(COMMANDS[head.command], head.multimap())
+    if head.command == "SEND" and head.headers:  # nobody can log in with it
+        values = headers._map
+        came_before = head.decoded is not None
+        head.decoded = values | {NATIVE_HEADERS: SharedNativeHeaders(values[NATIVE_HEADERS])} if came_before else {}
+    return headers
 
 
 class StompDecoder:
@@ -50,13 +50,31 @@ class StompDecoder:
 
         Raises InvalidMimeTypeError for a ``content-type`` that is none.
         """
-        if isinstance(frame, Heartbeat):
-            headers = headers_of_heartbeat()
-        else:
-            headers = _headers_of(frame.head)
+        if not isinstance(frame, Heartbeat):
+            return self.message_of(frame.head, frame.body)
+        headers = headers_of_heartbeat()
         if self.header_initializer is not None:
             self.header_initializer.init_headers(headers.accessor)
         return Message(frame.body, headers)
+
+    def message_of(self, head: FrameHead, body: bytes) -> Message[bytes]:
+        """``to_message`` of the frame with this head and this body."""
+        remembered: dict[str, Any] | None = head.decoded
+        if not remembered:
+            headers = _headers_of(head)
+        else:
+            headers = _new(MutableMessageHeaders)
+            headers._map = remembered.copy()
+            headers._pending = True  # native headers of its own, which hardly anybody looks at
+            headers._accessor_type = StompHeaderAccessor
+            headers._accessor = None
+            headers._mutable = True
+        if self.header_initializer is not None:
+            self.header_initializer.init_headers(headers.accessor)
+        message: Message[bytes] = _new(Message)
+        message._payload = body
+        message._headers = headers
+        return message
 
     def decode(self, data: bytes) -> list[Message[bytes]]:
         """The messages of all complete frames of *data*, of any size; what is incomplete at its end is left out.
@@ -87,10 +105,14 @@ class BufferingStompDecoder:
 
         Raises StompConversionError, at once or while iterating, for bytes that are not STOMP and for too many of them.
         """
-        # Differs from Spring: the frames before a broken one are handed out, not lost.
-        frames = self._parser.receive_frames(data)
+        send = self._parser.receive_send(data)
         try:
-            if isinstance(frames, list) and len(frames) == 1:  # as nearly every client sends them
+            if send is not None:
+                head, body = send
+                return (self._decoder.message_of(head, body),)
+            # Differs from Spring: the frames before a broken one are handed out, not lost.
+            frames = self._parser.receive_frames(data)
+            if frames.__class__ is list and len(frames) == 1:
                 return (self._decoder.to_message(frames[0]),)
         except _BROKEN as error:
             raise StompConversionError(str(error)) from error

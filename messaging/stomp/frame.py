@@ -58,13 +58,15 @@ class StompFrame:
     ``command`` is one of the known commands; ``body`` is never None, may be empty.
     """
 
-    __slots__ = ("body", "command", "head")
+    __slots__ = ("body", "head")
 
-    def __init__(self, command: str, headers: Sequence[tuple[str, str]] | FrameHead, body: bytes = b"") -> None:
-        """*headers* are pairs, or a head of this command."""
-        self.command = command
-        self.head: FrameHead = headers if headers.__class__ is FrameHead else FrameHead(command, headers)  # type: ignore[arg-type]  # as just asked
+    def __init__(self, command: str, headers: Sequence[tuple[str, str]], body: bytes = b"") -> None:
+        self.head = FrameHead(command, headers)
         self.body = body
+
+    @property
+    def command(self) -> str:
+        return self.head.command
 
     @property
     def headers(self) -> list[tuple[str, str]]:

@@ -21,13 +21,14 @@ from .frame import (
     MAX_ECHO,
     UNESCAPED,
     WITH_BODY,
+    FrameHead,
     Heartbeat,
     StompFrame,
     StompFrameError,
     shown,
     unescape,
 )
-from .plain_frames import CONTENT_LENGTH, after_eols, parse_plain
+from .plain_frames import CONTENT_LENGTH, REMEMBERED, after_eols, parse_plain
 
 logger = logging.getLogger(__name__)
 
@@ -110,16 +111,34 @@ class FrameParser:
         """
         return self.receive_frames(b"")
 
+    def receive_send(self, data: bytes) -> tuple[FrameHead, bytes] | None:
+        """The head and the body, if *data* is one whole SEND with a head that is remembered, and nothing else waits.
+
+        For what clients mostly write: the same as ``receive_frames`` would give, in fewer steps. Else None, and *data*
+        is not taken.
+        """
+        size = len(data)
+        if self._buffer or self._fresh or self._broken is not None or size > self._limit:
+            return None
+        end = data.find(b"\n\n")
+        head = REMEMBERED.get(data[:end])
+        if head is None or end < 0:
+            return None
+        start, last = end + 2, size - 1
+        length = head.content_length
+        if (data.find(b"\0", start) if length is None else start + length) != last or data[last]:
+            return None
+        return head, data[start:last]
+
     def receive_frames(self, data: bytes) -> Iterable[StompFrame | Heartbeat]:
         """``receive_data`` and ``frames`` in one."""
         if self._buffer or self._fresh:
             if data:
                 self.receive_data(data)
-            data = self._fresh
+            data, self._fresh = self._fresh, b""
         if self._broken is not None or self._buffer or len(data) > self._limit:
             self._fresh = data
             return self._judged()
-        self._fresh = b""
         frames: list[StompFrame | Heartbeat] = []
         end = parse_plain(data, frames)
         if end == len(data):

@@ -7,16 +7,21 @@ Beside ``frame_parser``, which does the same for everything, line by line, and i
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from .frame import COMMANDS, UNESCAPED, WITH_BODY, FrameHead, Heartbeat, StompFrame, StompFrameError, unescape
 
 CONTENT_LENGTH = "content-length"
 
 REMEMBERED_HEADS = 1024
-"""How many heads of late are kept with what was read from them: some MiB at most."""
+"""How many heads are kept with what was read from them, some MiB at most; with one more they begin anew."""
 REMEMBERED_LENGTH = 256
 """Longer heads are not kept: clients choose them."""
+
+_new = object.__new__
+"""A call of the class with an ``__init__`` costs half as much again."""
+
+REMEMBERED: dict[bytes, FrameHead] = {}
+"""Heads of SEND, by the bytes before the empty line."""
 
 _PLAIN_LENGTH = re.compile(r"0|[1-9][0-9]{0,17}")
 
@@ -29,26 +34,41 @@ def parse_plain(data: bytes, frames: list[StompFrame | Heartbeat]) -> int:
         if body < 0:
             return start
         raw = data[start:body]
-        remembered = len(raw) <= REMEMBERED_LENGTH and raw.startswith(b"SEND\n")
-        head = _remembered_head(raw) if remembered else _plain_head(raw)
+        head = REMEMBERED.get(raw) or _head(raw)
         if head is None:
             return start
         body += 2
-        if head.content_length is None:
+        length = head.content_length
+        if length is None:
             end = data.find(b"\0", body)
             if end < 0:
                 return start
         else:
-            end = body + head.content_length
+            end = body + length
             if end >= size or data[end]:
                 return start
         if end > body and head.command not in WITH_BODY:
             return start
-        frames.append(StompFrame(head.command, head, data[body:end]))
+        frame = _new(StompFrame)
+        frame.head = head
+        frame.body = data[body:end]
+        frames.append(frame)
         start = end + 1
         if start < size:
             start = after_eols(data, start)
     return start
+
+
+def _head(raw: bytes) -> FrameHead | None:
+    """A head that is not known. A SEND's is remembered: clients repeat themselves, and the heads of other commands may
+    hold what nobody should keep.
+    """
+    head = _plain_head(raw)
+    if head is not None and head.command == "SEND" and len(raw) <= REMEMBERED_LENGTH:
+        if len(REMEMBERED) >= REMEMBERED_HEADS:
+            REMEMBERED.clear()
+        REMEMBERED[raw] = head
+    return head
 
 
 def _plain_head(raw: bytes) -> FrameHead | None:
@@ -60,23 +80,23 @@ def _plain_head(raw: bytes) -> FrameHead | None:
     command, *lines = text.split("\n")
     if command not in COMMANDS or "\r" in text:
         return None
-    headers = [line.partition(":") for line in lines]
-    if not all([name and colon for name, colon, _ in headers]):
-        return None
-    length = next((value for name, _, value in headers if name == CONTENT_LENGTH), None)
-    if length is not None and not _PLAIN_LENGTH.fullmatch(length):
-        return None
-    pairs = tuple((name, value) for name, _, value in headers)
+    pairs: list[tuple[str, str]] = []
+    length: int | None = None
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name:
+            return None
+        if length is None and name == CONTENT_LENGTH:
+            if not _PLAIN_LENGTH.fullmatch(value):
+                return None
+            length = int(value)
+        pairs.append((name, value))
     if "\\" in text and command not in UNESCAPED:
         try:
-            pairs = tuple((unescape(name), unescape(value)) for name, value in pairs)
+            pairs = [(unescape(name), unescape(value)) for name, value in pairs]
         except StompFrameError:
             return None
-    return FrameHead(command, pairs, None if length is None else int(length))
-
-
-_remembered_head = lru_cache(maxsize=REMEMBERED_HEADS)(_plain_head)
-"""For SEND: clients repeat themselves, and the heads of other commands may hold what nobody should keep."""
+    return FrameHead(command, tuple(pairs), length)
 
 
 def after_eols(data: bytes | bytearray, start: int) -> int:

@@ -9,8 +9,9 @@ from typing import Any, Generic, TypeVar
 from ..converter.builtin import SimpleMessageConverter
 from ..converter.contract import MessageConverter
 from ..exceptions import MessageConversionError
-from ..headers import CONTENT_TYPE, MessageHeaders
+from ..headers import CONTENT_TYPE
 from ..message import Message
+from ..mutable_headers import MutableMessageHeaders
 from .contract import Headers, MessagePostProcessor
 
 D = TypeVar("D")
@@ -86,8 +87,10 @@ class AbstractMessageSendingTemplate(ABC, Generic[D]):
         self, payload: Any, headers: Headers | None, post_processor: MessagePostProcessor | None
     ) -> Message[Any]:
         hint = None
-        if headers is not None:
-            hint = (headers._map if isinstance(headers, MessageHeaders) else headers).get(CONVERSION_HINT_HEADER)
+        if headers.__class__ is MutableMessageHeaders:
+            hint = headers._map.get(CONVERSION_HINT_HEADER)
+        elif headers is not None:
+            hint = headers.get(CONVERSION_HINT_HEADER)
         to_use = self._process_headers_to_send(headers)
         message = self.message_converter.to_message(payload, to_use, hint)
         if message is None:

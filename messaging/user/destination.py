@@ -11,14 +11,16 @@ import logging
 from typing import Any
 
 from ..channel import MessageChannel, SubscribableChannel
+from ..headers import ID, TIMESTAMP, MessageHeaders
 from ..message import Message
+from ..native_headers import NATIVE_HEADERS
 from ..simp.accessor import (
     DESTINATION,
     MESSAGE_TYPE,
     ORIGINAL_DESTINATION,
     SESSION_ID,
     USER,
-    SimpMessageHeaderAccessor,
+    simp_headers,
 )
 from ..simp.types import SimpMessageType, destination_user_name
 from .registry import SimpUserRegistry
@@ -63,33 +65,35 @@ class DefaultUserDestinationResolver:
 
         Raises ValueError for a message to a user without a destination behind the name.
         """
-        headers = message.headers
-        destination: str | None = headers.get(DESTINATION)
+        values = message.headers._map
+        destination: str | None = values.get(DESTINATION)
         if destination is None or not destination.startswith(self.prefix):
             return None
-        message_type = headers.get(MESSAGE_TYPE)
+        message_type = values.get(MESSAGE_TYPE)
         if message_type in _SUBSCRIPTIONS:
             return self._of_subscription(message, destination)
-        return self._of_message(message, destination) if message_type is SimpMessageType.MESSAGE else None
+        return (
+            self._of_message(destination, values.get(SESSION_ID)) if message_type is SimpMessageType.MESSAGE else None
+        )
 
     def _of_subscription(self, message: Message[Any], destination: str) -> UserDestinationResult | None:
-        session_id = message.headers.get(SESSION_ID)
+        values = message.headers._map
+        session_id = values.get(SESSION_ID)
         if session_id is None:
             logger.error("No session id. Ignoring %s", message)
             return None
-        principal = message.headers.get(USER)
+        principal = values.get(USER)
         user = destination_user_name(principal) if principal is not None else None
         if user is not None and "%2F" in user:
             raise ValueError(f'Invalid sequence "%2F" in user name: {user}')
         return self._result(destination, destination[len(self.prefix) - 1 :], (session_id,), user)
 
-    def _of_message(self, message: Message[Any], destination: str) -> UserDestinationResult:
+    def _of_message(self, destination: str, session_id: str | None) -> UserDestinationResult:
         encoded, slash, _ = destination[len(self.prefix) :].partition("/")
         if not slash or not encoded:
             raise ValueError('Expected destination pattern "/user/{userId}/**"')
         actual = destination[len(self.prefix) + len(encoded) :]
         name = encoded.replace("%2F", "/")
-        session_id = message.headers.get(SESSION_ID)
         if name == session_id:
             return self._result(destination, actual, (name,), None)
         user = self.user_registry.get_user(name)
@@ -150,7 +154,8 @@ class UserDestinationMessageHandler:
 
     def handle_message(self, message: Message[Any]) -> None:
         """Send one message on for each session that it is for; what is not for a user is ignored."""
-        destination = message.headers._map.get(DESTINATION)
+        headers = message._headers
+        destination = (headers if headers is not None else message.headers)._map.get(DESTINATION)
         if destination is None or not destination.startswith(self.resolver.prefix):
             return
         result = self.resolver.resolve_destination(message)
@@ -160,12 +165,20 @@ class UserDestinationMessageHandler:
             logger.debug("No active sessions for user destination %s", result.source_destination)
             return
         for target in result.target_destinations:
-            accessor = SimpMessageHeaderAccessor(message)
-            accessor.destination = target
-            accessor.set_native_header(ORIGINAL_DESTINATION, result.subscribe_destination)
-            accessor.remove_native_header("receipt")  # the broker answers the frame that the client sent
-            accessor.leave_mutable = True
-            self._target.send(Message(message.payload, accessor.message_headers))
+            self._target.send(Message(message.payload, _headers_to(target, result.subscribe_destination, message)))
 
     def __str__(self) -> str:
         return f"UserDestinationMessageHandler[{self.resolver.prefix}]"
+
+
+def _headers_to(target: str, subscribe_destination: str, message: Message[Any]) -> MessageHeaders:
+    """Those of the message with another destination; they can still be changed."""
+    values = message.headers._map.copy()
+    values.pop(ID, None)
+    values.pop(TIMESTAMP, None)
+    native = {name: list(texts) for name, texts in (values.get(NATIVE_HEADERS) or {}).items()}
+    native[ORIGINAL_DESTINATION] = [subscribe_destination]
+    native.pop("receipt", None)  # the broker answers the frame that the client sent
+    values[NATIVE_HEADERS] = native
+    values[DESTINATION] = target
+    return simp_headers(values)

@@ -7,15 +7,13 @@ is the way out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 from ...messaging.broker.heartbeats import IDLE_CLOCK
-from ...messaging.channel import ChannelInterceptor, MessageChannel
+from ...messaging.channel import MessageChannel
 from ...messaging.events import ApplicationEvents, SessionDisconnectEvent
 from ...messaging.exceptions import MessagingError, StompConversionError
 from ...messaging.header_accessor import MessageHeaderInitializer
-from ...messaging.interceptable import overrides
 from ...messaging.message import Message
 from ...messaging.mutable_headers import MutableMessageHeaders
 from ...messaging.simp.accessor import HEARTBEAT, SESSION_ATTRIBUTES, SESSION_ID, USER
@@ -25,7 +23,6 @@ from ...messaging.simp.types import destination_user_name
 from ...messaging.stomp.command import StompCommand
 from ...messaging.stomp.decoder import BufferingStompDecoder, StompDecoder
 from ...messaging.stomp.headers import COMMAND, StompHeaderAccessor
-from ...messaging.subscribable import ImmutableMessageChannelInterceptor
 from ..close import CloseStatus, EndReason
 from ..decorators import WebSocketSessionDecorator
 from ..message import BinaryMessage, TextMessage, WebSocketMessage
@@ -82,9 +79,6 @@ class StompSubProtocolHandler:
         self._out = StompOutbound(self._sessions, self.stats, events, error_handler)
         self.handle_message_to_client = self._out.handle_message_to_client
         self.share, self.send_failed = self._out.share, self._out.send_failed
-        self._interceptors: Iterable[ChannelInterceptor] | None = None
-        """Those of the inbound channel when it was last looked at."""
-        self._freeze = True
 
     @property
     def supported_protocols(self) -> list[str]:
@@ -109,8 +103,9 @@ class StompSubProtocolHandler:
         if session.text_message_size_limit < MINIMUM_WEBSOCKET_MESSAGE_SIZE:
             session.text_message_size_limit = MINIMUM_WEBSOCKET_MESSAGE_SIZE
         state = StompSession(session, BufferingStompDecoder(self._decoder, self.message_size_limit))
-        state.way = SessionInboundChannel(state, channel, self.events, self._refused)
-        if self.preserve_receive_order and getattr(channel, "executor", None) is not None:
+        ordered = self.preserve_receive_order and getattr(channel, "executor", None) is not None
+        state.way = SessionInboundChannel(state, channel, self.events, self._refused, freezes=not ordered)
+        if ordered:
             # Differs from Spring: in order unless switched off, and interceptors' errors reach the client all the same.
             configure_interceptor(channel, True)
             state.way = OrderedMessageChannelDecorator(state.way)
@@ -143,19 +138,32 @@ class StompSubProtocolHandler:
         self, session: WebSocketSession, message: WebSocketMessage[Any], channel: MessageChannel
     ) -> None:
         """Decode and send to *channel*. Messages that are neither text nor binary are ignored."""
-        if not isinstance(message, _DATA):
+        if message.__class__ is TextMessage:
+            data = message._data
+        elif isinstance(message, _DATA):
+            data = message.as_bytes()
+        else:
             return
         state = self._sessions.get(session.id)
         if state is None:
             if session.is_open:
                 self._broken(session, message, RuntimeError(f"No decoder for session id '{session.id}'"))
             return
-        interceptors = getattr(channel, "interceptors", ())
-        if interceptors is not self._interceptors:
-            self._look_for_freezing(interceptors)
         try:
-            for frame in state.decoder.decode(message.as_bytes()):
-                if not self._handle_frame(state, frame) or state.ended:
+            for frame in state.decoder.decode(data):
+                values = frame._headers._map
+                values[HEARTBEAT] = _NO_HEARTBEAT
+                command = values.get(COMMAND)
+                if (state.connect_seen and command is _SEND) or self._admits(state, command, frame):
+                    values[SESSION_ID] = state.id
+                    values[SESSION_ATTRIBUTES] = state.session_attributes
+                    if state.user is not None:
+                        values[USER] = state.user
+                    try:
+                        state.way.send(frame)
+                    except MessagingError as error:  # the ordered channel is full
+                        self._refused(state, frame, error)
+                if state.ended or not state.connect_seen:
                     break
         except StompConversionError as error:
             self._broken(session, message, error)
@@ -169,29 +177,17 @@ class StompSubProtocolHandler:
             return False
         return state.way.__class__ is SessionInboundChannel and not getattr(channel, "wants_heartbeats", True)
 
-    def _handle_frame(self, state: StompSession, message: Message[bytes]) -> bool:
-        """Send one frame on; False when the frames after it in the same WebSocket message are to be left out."""
+    def _admits(self, state: StompSession, command: StompCommand | None, message: Message[bytes]) -> bool:
+        """Whether a frame is to be sent on. If not, the client has been told why."""
+        if state.connect_seen and command not in _BEGIN_OR_END:
+            return True
         headers: MutableMessageHeaders = message._headers  # type: ignore[assignment]  # the decoder's
-        values = headers._map
-        command = values.get(COMMAND)
-        values[HEARTBEAT] = _NO_HEARTBEAT
-        if not state.connect_seen or (command is not _SEND and command in _BEGIN_OR_END):
-            refusal = self._begin_or_end(state, command, headers.accessor)  # type: ignore[arg-type]  # as above
-            if refusal is not None:
-                logger.warning("%s in session %s: %s", command or "Heart-beat", state.id, refusal)
-                self._reject(state.session, message, refusal)
-                return state.connect_seen
-        values[SESSION_ID] = state.id
-        values[SESSION_ATTRIBUTES] = state.session_attributes
-        if state.user is not None:
-            values[USER] = state.user
-        if self._freeze and state.way.__class__ is SessionInboundChannel:  # an ordered channel needs them as they are
-            headers.freeze()
-        try:
-            state.way.send(message)
-        except MessagingError as error:  # the ordered channel is full
-            self._refused(state, message, error)
-        return state.connect_seen
+        refusal = self._begin_or_end(state, command, headers.accessor)  # type: ignore[arg-type]  # as above
+        if refusal is None:
+            return True
+        logger.warning("%s in session %s: %s", command or "Heart-beat", state.id, refusal)
+        self._reject(state.session, message, refusal)
+        return False
 
     def _begin_or_end(
         self, state: StompSession, command: StompCommand | None, accessor: StompHeaderAccessor
@@ -215,13 +211,6 @@ class StompSubProtocolHandler:
         accessor.set_header(IDLE_CLOCK, _idle_clock(state.session))
         accessor.add_user_change_callback(state.user_changed)
         return None
-
-    def _look_for_freezing(self, interceptors: Iterable[ChannelInterceptor]) -> None:
-        """Whether messages are frozen here: unless the channel does it, behind interceptors that may change them."""
-        changing = [each for each in interceptors if overrides(each, ChannelInterceptor, "pre_send")]
-        freezing = [each for each in changing if isinstance(each, ImmutableMessageChannelInterceptor)]
-        self._freeze = not freezing
-        self._interceptors = interceptors
 
     # -- what goes wrong
 

@@ -93,20 +93,28 @@ class SessionInboundChannel:
     """The inbound channel as one session sees it: its attributes are bound while it sends, what was sent becomes an
     event, what was not goes to *refused*, with the error or, after a veto, without one. ``send`` raises nothing.
 
-    The ordered channel stands before it, so that all this happens when a message is really sent, in the thread that
-    sends it.
+    With *freezes* messages are frozen here, unless the channel does it, behind interceptors that may change them. The
+    ordered channel, which needs them as they are, stands before this one, so that all this happens when a message is
+    really sent, in the thread that sends it.
     """
 
-    __slots__ = ("_attributes", "_channel", "_events", "_refused", "_state")
+    __slots__ = ("_attributes", "_channel", "_events", "_freezes", "_refused", "_state")
 
     def __init__(
-        self, state: StompSession, channel: MessageChannel, events: ApplicationEvents | None, refused: RefusalCallback
+        self,
+        state: StompSession,
+        channel: MessageChannel,
+        events: ApplicationEvents | None,
+        refused: RefusalCallback,
+        *,
+        freezes: bool = True,
     ) -> None:
         self._state = state
         self._attributes = state.attributes
         self._channel = channel
         self._events = events
         self._refused = refused
+        self._freezes = freezes
 
     @property
     def subscribers(self) -> Any:
@@ -114,13 +122,17 @@ class SessionInboundChannel:
         return getattr(self._channel, "subscribers", None)
 
     def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
+        channel = self._channel
+        if self._freezes and not getattr(channel, "freezes", False):
+            message._headers.freeze()  # type: ignore[attr-defined]  # the decoder's
         failure: Exception | None = None
         token = bind(self._attributes)
         try:
-            if self._channel.send(message, timeout_ms):
-                command = message._headers._map.get(COMMAND)  # as it is where every frame passes
-                if command is not _SEND and self._events is not None:
-                    self._publish(message, command, self._events)
+            if channel.send(message, timeout_ms):
+                if self._events is not None:
+                    command = message._headers._map.get(COMMAND)  # as it is where every frame passes
+                    if command is not _SEND:
+                        self._publish(message, command, self._events)
                 return True
         except Exception as error:  # an interceptor objected, or a handler in this thread failed: the client is told
             failure = error

@@ -294,6 +294,20 @@ class TestImmutableMessageChannelInterceptor:
         assert got[0].headers["a"] == 1
         assert not accessor.is_mutable
 
+    def test_a_channel_says_whether_one_of_its_interceptors_freezes(self):
+        class Freezes(ImmutableMessageChannelInterceptor):
+            pass
+
+        channel = ExecutorSubscribableChannel()
+        assert not channel.freezes
+        channel.set_interceptors([ChannelInterceptor()])
+        assert not channel.freezes
+        for freezing in (ImmutableMessageChannelInterceptor(), Freezes()):
+            channel.add_interceptor(freezing)
+            assert channel.freezes
+            channel.remove_interceptor(freezing)
+            assert not channel.freezes
+
     def test_plain_and_frozen_headers_pass(self):
         interceptor, channel = ImmutableMessageChannelInterceptor(), ExecutorSubscribableChannel()
         frozen = Message("x", MessageHeaderAccessor().message_headers)

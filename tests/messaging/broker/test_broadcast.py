@@ -22,6 +22,7 @@ from wellhead.messaging.simp.accessor import (
 from wellhead.messaging.simp.ordered import NEXT_MESSAGE_TASK
 from wellhead.messaging.simp.types import SimpMessageType
 from wellhead.messaging.stomp.command import StompCommand
+from wellhead.messaging.stomp.decoder import StompDecoder
 from wellhead.messaging.stomp.headers import StompHeaderAccessor
 from wellhead.messaging.subscribable import ImmutableMessageChannelInterceptor
 
@@ -37,6 +38,13 @@ def message_for(source: Message[Any], *arguments: Any) -> BroadcastMessage:
 
 def sent(native: dict[str, Any] | None = None, **headers: Any) -> Message[Any]:
     return frame(StompCommand.SEND, "s1", {"destination": "/topic/a", **(native or {})}, payload=b"hello", **headers)
+
+
+def received(native: dict[str, Any] | None = None) -> Message[Any]:
+    """The same as it comes from the decoder: the frame's head is known, so that the native headers are shared."""
+    lines = "".join(f"{name}:{value}\n" for name, value in {"destination": "/topic/a", **(native or {})}.items())
+    data = f"SEND\n{lines}\nhello\0".encode()
+    return [message for _ in range(3) for message in StompDecoder().decode(data)][2]
 
 
 def test_a_recipient_gets_the_headers_of_the_source_and_its_own_session_and_subscription():
@@ -63,7 +71,7 @@ def test_id_timestamp_and_the_senders_place_in_its_own_order_do_not_travel():
 def test_a_broadcast_does_not_ask_for_the_id_of_the_source():
     source = Message(b"", {MESSAGE_TYPE: SimpMessageType.MESSAGE, DESTINATION: "/topic/a"})
     Broadcast(source)
-    assert source.headers._id_pending
+    assert source.headers._pending
 
 
 def test_the_payload_is_shared():
@@ -93,12 +101,24 @@ def test_the_payload_is_shared():
         ("message-id", False, False),
     ],
 )
-def test_native_headers_that_travel(name, travels, travels_in_spring):
-    source = sent({name: "text/plain"})
-    native = message_for(source).headers[NATIVE_HEADERS]
-    assert native == {"destination": ["/topic/a"], **({name: ["text/plain"]} if travels else {})}
-    assert (name in message_for(source, frozenset()).headers[NATIVE_HEADERS]) is travels_in_spring
+@pytest.mark.parametrize("made", [sent, received])
+def test_native_headers_that_travel(made, name, travels, travels_in_spring):
+    value = "5" if name == "content-length" else "text/plain"
+    source = made({name: value})
+    for _ in range(2):
+        native = message_for(source).headers[NATIVE_HEADERS]
+        assert native == {"destination": ["/topic/a"], **({name: [value]} if travels else {})}
+        assert (name in message_for(source, frozenset()).headers[NATIVE_HEADERS]) is travels_in_spring
     assert name in source.headers[NATIVE_HEADERS]
+
+
+@pytest.mark.spec("MSG-05")
+def test_recipients_may_change_the_native_headers_of_frames_with_one_head():
+    for _ in range(2):
+        headers = message_for(received({"foo": "bar"})).headers
+        assert headers[NATIVE_HEADERS] == {"destination": ["/topic/a"], "foo": ["bar"]}
+        headers.accessor.add_native_header("foo", "baz")
+        headers.accessor.remove_native_header("destination")
 
 
 def test_the_default_is_the_set_of_control_headers():

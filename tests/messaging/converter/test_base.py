@@ -197,3 +197,60 @@ class TestMessagesWithoutContentType:
         assert self.sent(picky) == TEXT_PLAIN
         picky.refuses = True
         assert self.sent(picky) is None
+
+
+class TestContentTypesThatFit:
+    """One that was found to fit is not asked about again, until a setting changes."""
+
+    def read(self, converter: Any, content_type: Any) -> Any:
+        headers = MutableMessageHeaders(
+            {} if content_type is None else {CONTENT_TYPE: content_type}, MessageHeaderAccessor
+        )
+        return converter.from_message(Message("x", headers), str)
+
+    @pytest.mark.spec("CONV-02")
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_each_message_counts_for_itself(self, times: int) -> None:
+        converter = Upper(TEXT_PLAIN)
+        given = [TEXT_PLAIN_UTF_8, APPLICATION_JSON, None, "text/plain", "a/b", TEXT_PLAIN, APPLICATION_JSON]
+        for _ in range(times):
+            assert [self.read(converter, each) for each in given] == ["X", None, "X", "X", None, "X", None]
+
+    @pytest.mark.spec("CONV-02")
+    def test_changed_settings_count_at_once(self) -> None:
+        class Never:
+            def resolve(self, headers: Any) -> MimeType | None:
+                return APPLICATION_JSON
+
+        converter = Upper(TEXT_PLAIN)
+        assert [self.read(converter, TEXT_PLAIN) for _ in range(2)] == ["X", "X"]
+        assert self.read(converter, APPLICATION_JSON) is None
+        converter.add_supported_mime_types([APPLICATION_JSON])
+        assert [self.read(converter, APPLICATION_JSON) for _ in range(2)] == ["X", "X"]
+        converter = Upper(TEXT_PLAIN)
+        assert self.read(converter, TEXT_PLAIN) == "X"
+        converter.content_type_resolver = Never()
+        assert [self.read(converter, each) for each in (TEXT_PLAIN, None)] == [None, None]
+
+    @pytest.mark.spec("CONV-02")
+    def test_the_default_may_change(self) -> None:
+        resolver = DefaultContentTypeResolver(TEXT_PLAIN)
+        converter = Upper(TEXT_PLAIN, content_type_resolver=resolver, strict_content_type_match=True)
+        assert self.read(converter, None) == "X"
+        resolver.default_mime_type = APPLICATION_JSON
+        assert self.read(converter, None) is None
+        resolver.default_mime_type = None
+        assert self.read(converter, None) is None
+
+    @pytest.mark.spec("CONV-02")
+    def test_a_subclass_has_the_last_word(self) -> None:
+        class Picky(Upper):
+            refuses = False
+
+            def supports_mime_type(self, mime_type: MimeType | None) -> bool:
+                return not self.refuses
+
+        picky = Picky(TEXT_PLAIN)
+        assert [self.read(picky, each) for each in (TEXT_PLAIN, None)] == ["X", "X"]
+        picky.refuses = True
+        assert [self.read(picky, each) for each in (TEXT_PLAIN, None)] == [None, None]

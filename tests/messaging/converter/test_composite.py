@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 from wellhead.messaging.converter.builtin import ByteArrayMessageConverter, StringMessageConverter
-from wellhead.messaging.converter.composite import CompositeMessageConverter, default_converters
+from wellhead.messaging.converter.composite import (
+    REMEMBERED_CLASSES,
+    CompositeMessageConverter,
+    default_converters,
+)
 from wellhead.messaging.converter.json import JsonMessageConverter
 from wellhead.messaging.message import Message
 
@@ -55,9 +59,17 @@ def test_converters_are_asked_only_for_classes_that_they_support() -> None:
             return None
 
         def from_message(self, message: Any, target: Any, hint: Any = None) -> Any:
+            asked.append("anything")
             return None
 
     composite = CompositeMessageConverter([Texts(), Anything(), ByteArrayMessageConverter()])
+    for _ in range(3):
+        assert composite.from_message(Message(b"x"), bytes) == b"x"
+    assert asked == ["texts", "anything", "anything", "anything"]
+    asked.clear()
+    assert composite.from_message(Message(b"x"), str) == "x"
+    assert composite.from_message(Message(b"x"), int) is None
+    asked.clear()
     for _ in range(3):
         message = composite.to_message(b"x")
         assert message is not None and message.payload == b"x"
@@ -71,11 +83,32 @@ def test_converters_are_asked_only_for_classes_that_they_support() -> None:
 def test_other_converters_count_at_once() -> None:
     composite = CompositeMessageConverter([StringMessageConverter()])
     assert composite.to_message(b"x") is None
+    assert composite.from_message(Message(b"x"), bytes) is None
     composite.converters = (ByteArrayMessageConverter(),)
     message = composite.to_message(b"x")
     assert message is not None and message.payload == b"x"
+    assert composite.from_message(Message(b"x"), bytes) == b"x"
     with pytest.raises(ValueError, match="Converters must not be empty"):
         composite.converters = ()
+
+
+@pytest.mark.spec("CONV-03")
+def test_a_target_that_cannot_be_hashed_is_read() -> None:
+    target = Annotated[list[int], {"unhashable": True}]
+    assert default_converters().from_message(Message(b"[1]"), target) == [1]
+
+
+@pytest.mark.spec("CONV-03")
+@pytest.mark.parametrize("extra", [-1, 0, 1])
+def test_a_bounded_number_of_classes_is_remembered(extra: int) -> None:
+    composite = CompositeMessageConverter([StringMessageConverter()])
+    for number in range(REMEMBERED_CLASSES + extra):
+        other = type(f"C{number}", (), {})
+        assert composite.to_message(other()) is None
+        assert composite.from_message(Message(b"x"), other) is None
+    kept = REMEMBERED_CLASSES + extra if extra <= 0 else 1
+    assert (len(composite._writers), len(composite._readers)) == (kept, kept)
+    assert composite.from_message(Message(b"x"), str) == "x"
 
 
 @pytest.mark.spec("CONV-03")

@@ -118,7 +118,7 @@ def test_targets(body: bytes, target: Any, expected: Any) -> None:
         (b'"text"', int, "Expected `int`, got `str`"),
         (b"{}", Plain, "cannot be read"),
         (b'"\xff"', str, "decode byte 0xff"),
-        (b"[" * 100_000, list, "recursion"),
+        (b"[" * 100_000, list, "nested too deeply"),
     ],
 )
 def test_what_does_not_fit_names_the_field_and_what_was_expected(body: bytes, target: Any, reason: str) -> None:

@@ -22,8 +22,9 @@ from wellhead.messaging.handler.parameters import NO_DEFAULT, MethodParameter
 from wellhead.messaging.header_accessor import MessageHeaderAccessor
 from wellhead.messaging.headers import MessageHeaders
 from wellhead.messaging.message import Message
-from wellhead.messaging.native_headers import NativeMessageHeaderAccessor
+from wellhead.messaging.native_headers import NATIVE_HEADERS, NativeMessageHeaderAccessor
 from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
+from wellhead.messaging.stomp.decoder import BufferingStompDecoder, StompDecoder
 
 
 class Colour(enum.Enum):
@@ -189,3 +190,14 @@ def test_headers_of_an_invocation_are_built_when_somebody_looks() -> None:
     assert live.is_mutable
     invocation.freeze()
     assert not live.is_mutable
+
+
+@pytest.mark.spec("ANN-04")
+def test_all_native_headers_are_the_message_s_own_though_frames_with_one_head_share_them() -> None:
+    decoder = BufferingStompDecoder(StompDecoder())
+    decoded = [each for _ in range(3) for each in decoder.decode(b"SEND\ndestination:/a\nx:1\n\n\0")]
+    annotation = Annotated[dict[str, list[str]], Header(NATIVE_HEADERS)]
+    for given in decoded:
+        found = header(annotation, InvocationMessage(given, "/a", {}))
+        assert found == {"destination": ["/a"], "x": ["1"]}
+        found["x"].append("2")

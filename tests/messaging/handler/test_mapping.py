@@ -157,7 +157,7 @@ def test_answers_are_remembered_for_a_bounded_number_of_destinations(extra: int)
         match = made.find(MESSAGE, f"/{number}")
         assert match is not None
         assert match.variables == {"x": str(number)}
-    assert len(made._cache[MESSAGE]) == min(CACHE_LIMIT, CACHE_LIMIT + extra)
+    assert len(made.matches[MESSAGE]) == min(CACHE_LIMIT, CACHE_LIMIT + extra)
 
 
 @pytest.mark.spec("ANN-03")
@@ -165,7 +165,7 @@ def test_answers_are_remembered_for_a_bounded_number_of_destinations(extra: int)
 def test_long_destinations_are_not_remembered(length: int, kept: int) -> None:
     made = registry("/{x}")
     assert found(made, "/".ljust(length, "a")) == "/{x}"
-    assert len(made._cache[MESSAGE]) == kept
+    assert len(made.matches[MESSAGE]) == kept
 
 
 @pytest.mark.spec("DEST-04")

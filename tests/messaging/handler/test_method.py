@@ -96,6 +96,28 @@ def test_the_first_resolver_that_supports_a_parameter_wins() -> None:
 
 
 @pytest.mark.spec("ANN-04")
+@pytest.mark.parametrize("count", range(6))
+@pytest.mark.parametrize("keywords", range(3))
+def test_any_number_of_arguments_comes_in_the_order_of_the_parameters(count: int, keywords: int) -> None:
+    asked: list[str] = []
+
+    class Asked(Constant):
+        def resolve_argument(self, parameter: MethodParameter, message: Message[Any]) -> Any:
+            asked.append(self.name)
+            return super().resolve_argument(parameter, message)
+
+    names = [f"p{number}" for number in range(count)]
+    more = [f"k{number}" for number in range(keywords)]
+    signature = ", ".join([*names, "*", *more] if more else names)
+    values = ", ".join([*names, *more])
+    function = eval(f"lambda {signature}: [{values}]")
+    resolvers = [Asked(each, each.upper()) for each in reversed([*names, *more])]
+    invocable = InvocableHandlerMethod(HandlerMethod(function), resolvers)
+    assert invocable.call(Message("x")) == [each.upper() for each in [*names, *more]]
+    assert asked == [*names, *more]
+
+
+@pytest.mark.spec("ANN-04")
 def test_no_resolver_at_all_is_an_error_of_the_call() -> None:
     invocable = InvocableHandlerMethod(HandlerMethod(Chat().say, owner=Chat()), [Constant("line", 1)])
     with pytest.raises(MethodArgumentResolutionError) as caught:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NewType, TypeVar
 
 import pytest
 
@@ -25,6 +25,10 @@ T = TypeVar("T")
 @dataclass
 class Line:
     text: str
+
+
+Raw = NewType("Raw", bytes)
+Number = NewType("Number", int)
 
 
 class ValidLine:
@@ -89,6 +93,8 @@ def test_an_instance_is_not_converted() -> None:
     assert payload(object, b"raw") == b"raw"
     assert payload(bytes, b"raw", content_type="application/json") == b"raw"
     assert payload(int | str, "text") == "text"
+    assert payload(bytes | Line, b'{"text":"a"}') == b'{"text":"a"}'
+    assert payload(Raw, b'{"text":"a"}') == b'{"text":"a"}'
 
 
 @pytest.mark.spec("ANN-05")
@@ -98,6 +104,8 @@ def test_an_instance_is_not_converted() -> None:
         (Line, b'{"text":"a"}', Line("a")),
         (Line | None, b'{"text":"a"}', Line("a")),
         (list[Line], b'[{"text":"a"}]', [Line("a")]),
+        (Line | int, b"5", 5),
+        (Number, b"5", 5),
         (dict[str, str], b'{"text":"a"}', {"text": "a"}),
         (dict, b'{"text":"a"}', {"text": "a"}),
         (str, b"a", "a"),

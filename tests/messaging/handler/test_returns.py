@@ -57,10 +57,10 @@ def test_what_is_a_future() -> None:
 @pytest.mark.spec("ANN-06")
 @pytest.mark.parametrize("extra", [-1, 0, 1])
 def test_a_bounded_number_of_classes_is_remembered(extra: int) -> None:
-    returns._known.clear()
+    returns.no_futures.clear()
     for number in range(returns._KNOWN_LIMIT + extra):
         assert not is_future(type(f"C{number}", (), {})())
-    assert len(returns._known) == (returns._KNOWN_LIMIT + extra if extra <= 0 else 1)
+    assert len(returns.no_futures) == (returns._KNOWN_LIMIT + extra if extra <= 0 else 1)
 
 
 @pytest.mark.spec("ANN-06")

@@ -177,6 +177,35 @@ def test_an_unknown_variable_is_an_error() -> None:
 
 
 @pytest.mark.spec("ANN-07")
+def test_variables_are_filled_in_as_they_are() -> None:
+    class Rooms:
+        @message_mapping("/{room}/{a b}")
+        @send_to("/topic/100%/{a b}/%s/{room}/{room}", "/topic/{room}", "/topic/%d")
+        def say(self) -> str:
+            return "a"
+
+        @message_mapping("/unknown/{room}")
+        @send_to("/topic/{room}/{b}/{c}")
+        def unknown(self) -> str:
+            return "a"
+
+        @message_exception_handler(ValueError)
+        def failed(self, error: ValueError) -> None:
+            self.error = error
+
+    controller = Rooms()
+    controllers = Controllers(controller)
+    controllers.send("/app/7%s/{x}")
+    assert [destination for destination, _ in controllers.replies] == [
+        "/topic/100%/{x}/%s/7%s/7%s",
+        "/topic/7%s",
+        "/topic/%d",
+    ]
+    controllers.send("/app/unknown/7")
+    assert str(controller.error) == "Could not resolve placeholder 'b' in value \"/topic/{room}/{b}/{c}\""
+
+
+@pytest.mark.spec("ANN-07")
 def test_no_lookup_destination_is_an_error() -> None:
     class Nowhere:
         def convert_and_send(self, destination: Any, payload: Any, /, headers: Any = None) -> None: ...
@@ -332,6 +361,7 @@ def test_a_changed_accessor_does_not_affect_the_reply() -> None:
     controllers = Controllers(Controller())
     controllers.send("/app/a")
     assert "mine" not in controllers.broker.last.headers
+    assert controllers.broker.last.headers["simpSessionId"] == "other"  # read from the message as it is now
 
 
 @pytest.mark.spec("ANN-09")

@@ -3,11 +3,14 @@ from kit.channels import RecordingChannel
 
 from wellhead.messaging.channel import ChannelInterceptor
 from wellhead.messaging.converter.builtin import StringMessageConverter
+from wellhead.messaging.converter.composite import default_converters
 from wellhead.messaging.exceptions import MessageDeliveryError
 from wellhead.messaging.handler.invocation import LOOKUP_DESTINATION, InvocationMessage
 from wellhead.messaging.header_accessor import IdTimestampMessageHeaderInitializer
 from wellhead.messaging.headers import ID_VALUE_NONE, MessageHeaders
 from wellhead.messaging.message import Message
+from wellhead.messaging.mime import parse_mime_type
+from wellhead.messaging.mutable_headers import MutableMessageHeaders
 from wellhead.messaging.native_headers import NATIVE_HEADERS
 from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
 from wellhead.messaging.simp.template import SimpMessagingTemplate
@@ -250,3 +253,51 @@ def test_a_method_may_send_the_message_that_it_handles(looked_at):
     assert message.payload == b"hello"
     assert message.headers["simpDestination"] == "/topic/a"
     assert message.headers["simpSessionId"] == "s1"
+
+
+@pytest.mark.spec("TPL-03")
+@pytest.mark.parametrize("asked_for_its_accessor", [False, True])
+@pytest.mark.parametrize("values", [{}, {"simpMessageType": SimpMessageType.OTHER}, {"conversionHint": str, "a": 1}])
+def test_headers_without_an_accessor_make_the_same_message(channel, asked_for_its_accessor, values):
+    headers = MutableMessageHeaders(values.copy(), SimpMessageHeaderAccessor)
+    if asked_for_its_accessor:
+        assert headers.accessor.is_mutable
+    template = SimpMessagingTemplate(channel, message_converter=default_converters())
+    template.convert_and_send("/topic/a", "x", headers)
+    expected = {
+        "simpMessageType": SimpMessageType.MESSAGE,
+        **values,
+        "contentType": parse_mime_type("text/plain;charset=utf-8"),
+        "simpDestination": "/topic/a",
+    }
+    assert channel.last.headers is headers
+    assert dict(headers) == expected
+    assert channel.last.payload == b"x"
+    assert headers.mutable
+
+
+@pytest.mark.spec("TPL-03")
+def test_a_veto_raises_for_the_messages_own_destination_too(channel, template):
+    class Veto(ChannelInterceptor):
+        def pre_send(self, message, channel):
+            return None
+
+    channel.add_interceptor(Veto())
+    for timeout_ms in (-1, 0, 50):
+        template.send_timeout_ms = timeout_ms
+        with pytest.raises(MessageDeliveryError, match=f"'/topic/own' within timeout: {timeout_ms}"):
+            template.send(Message("x", {"simpDestination": "/topic/own"}))
+
+
+@pytest.mark.spec("TPL-03")
+def test_a_subclass_may_process_headers_of_an_accessor_too(channel):
+    class Processing(SimpMessagingTemplate):
+        def _process_headers_to_send(self, headers):
+            processed = SimpMessageHeaderAccessor(super()._process_headers_to_send(headers))
+            processed.set_native_header("added", "1")
+            processed.leave_mutable = True
+            return processed.message_headers
+
+    template = Processing(channel)
+    template.convert_and_send("/topic/a", "x", MutableMessageHeaders({}, SimpMessageHeaderAccessor))
+    assert channel.last.headers[NATIVE_HEADERS] == {"added": ["1"]}

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wellhead.messaging.broker.broadcast import Broadcast
+from wellhead.messaging.broker.subscriptions import Subscription
 from wellhead.messaging.exceptions import StompConversionError
 from wellhead.messaging.header_accessor import IdTimestampMessageHeaderInitializer, MessageHeaderAccessor
-from wellhead.messaging.headers import CONTENT_TYPE, ID, TIMESTAMP
+from wellhead.messaging.headers import CONTENT_TYPE, ID, TIMESTAMP, MessageHeaders
 from wellhead.messaging.message import Message
 from wellhead.messaging.mime import InvalidMimeTypeError, MimeType
-from wellhead.messaging.native_headers import NATIVE_HEADERS
+from wellhead.messaging.native_headers import NATIVE_HEADERS, first_native_header
 from wellhead.messaging.simp.accessor import DESTINATION, MESSAGE_TYPE, SUBSCRIPTION_ID
 from wellhead.messaging.simp.types import SimpMessageType
+from wellhead.messaging.stomp import plain_frames
 from wellhead.messaging.stomp.command import StompCommand
 from wellhead.messaging.stomp.decoder import BufferingStompDecoder, StompDecoder
 from wellhead.messaging.stomp.encoder import StompEncoder
@@ -205,6 +210,123 @@ def test_the_header_initializer_prepares_every_message(data):
     [message] = StompDecoder(IdTimestampMessageHeaderInitializer(enable_timestamp=True)).decode(b"\n")
     accessor_of(message).set_immutable()
     assert message.headers[TIMESTAMP] > 0
+
+
+# -- MSG-05: frames with one head share their native headers until somebody looks
+
+SHARED = b"SEND\ndestination:/a\nx:1\nx:2\n\nbody\0"
+NATIVE_OF_SHARED = {"destination": ["/a"], "x": ["1", "2"]}
+
+
+def decoded(data: bytes = SHARED) -> Message[bytes]:
+    """A message whose head is remembered."""
+    decoder = BufferingStompDecoder(DECODER)
+    return [message for _ in range(3) for message in decoder.decode(data)][2]
+
+
+@pytest.mark.spec("STOMP-01", "MSG-05")
+def test_a_message_with_a_remembered_head_is_as_the_first_one():
+    plain_frames.REMEMBERED.clear()
+    decoder = BufferingStompDecoder(DECODER)
+    first, *others = (message for _ in range(4) for message in decoder.decode(SHARED))
+    for each in others:
+        assert each == first
+        assert repr(each) == repr(first)
+        assert each.headers[NATIVE_HEADERS] == NATIVE_OF_SHARED
+
+
+LOOKS = {
+    "item": lambda message: message.headers[NATIVE_HEADERS],
+    "get": lambda message: message.headers.get(NATIVE_HEADERS),
+    "items": lambda message: dict(message.headers.items())[NATIVE_HEADERS],
+    "values": lambda message: next(each for each in message.headers.values() if isinstance(each, Mapping)),
+    "copied headers": lambda message: MessageHeaders(message.headers)[NATIVE_HEADERS],
+    "accessor": lambda message: accessor_of(message).get_header(NATIVE_HEADERS),
+    "another accessor": lambda message: MessageHeaderAccessor(message).get_header(NATIVE_HEADERS),
+    "wrapped": lambda message: StompHeaderAccessor.wrap(message).get_header(NATIVE_HEADERS),
+    "map of the accessor": lambda message: accessor_of(message).to_map()[NATIVE_HEADERS],
+    "message headers of the accessor": lambda message: accessor_of(message).message_headers[NATIVE_HEADERS],
+    "broadcast": lambda message: Broadcast(message).message_for(Subscription("s", "0", "/a")).headers[NATIVE_HEADERS],
+}
+
+
+@pytest.mark.spec("STOMP-01", "MSG-05")
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_whoever_looks_at_native_headers_sees_lists_of_this_message_alone(look, frozen):
+    message = decoded()
+    if frozen:
+        message.headers.freeze()
+    native = look(message)
+    assert native == NATIVE_OF_SHARED
+    assert all(type(values) is list for values in native.values())
+    native["x"].append("3")
+    assert decoded().headers[NATIVE_HEADERS] == NATIVE_OF_SHARED
+
+
+@pytest.mark.spec("STOMP-01", "MSG-04", "MSG-05")
+def test_native_headers_can_be_changed_until_they_are_frozen_and_not_longer():
+    message = decoded()
+    native = message.headers[NATIVE_HEADERS]
+    native["y"] = ["9"]
+    assert message.headers[NATIVE_HEADERS] is native
+    accessor = accessor_of(message)
+    accessor.add_native_header("x", "3")
+    accessor.remove_native_header("destination")
+    message.headers.freeze()
+    assert message.headers[NATIVE_HEADERS] == {"x": ["1", "2", "3"], "y": ["9"]}
+    assert isinstance(message.headers[NATIVE_HEADERS], MappingProxyType)
+    assert decoded().headers[NATIVE_HEADERS] == NATIVE_OF_SHARED
+
+
+@pytest.mark.spec("STOMP-01", "MSG-04", "MSG-05")
+@pytest.mark.parametrize("looked", [False, True])
+def test_frozen_native_headers_are_read_only_whenever_somebody_looked_first(looked):
+    message = decoded()
+    if looked:
+        message.headers.get(NATIVE_HEADERS)
+    message.headers.freeze()
+    native = message.headers[NATIVE_HEADERS]
+    assert isinstance(native, MappingProxyType) and native is message.headers[NATIVE_HEADERS]
+    with pytest.raises(RuntimeError, match="Already immutable"):
+        accessor_of(message).set_native_header("x", "3")
+
+
+@pytest.mark.spec("STOMP-01", "MSG-05")
+def test_the_first_native_header_is_read_from_what_is_shared():
+    message = decoded()
+    assert first_native_header(message.headers._map, "x") == "1"
+    assert message.headers._pending
+
+
+CHANGES = {
+    "set": lambda native: native.__setitem__("y", ["1"]),
+    "delete": lambda native: native.__delitem__("x"),
+    "pop": lambda native: native.pop("x"),
+    "popitem": lambda native: native.popitem(),
+    "clear": lambda native: native.clear(),
+    "setdefault": lambda native: native.setdefault("y", ["1"]),
+    "update": lambda native: native.update({"y": ["1"]}),
+    "merge": lambda native: native.__ior__({"y": ["1"]}),
+    "append": lambda native: native["x"].append("3"),
+}
+
+
+@pytest.mark.spec("STOMP-01", "MSG-05")
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_is_shared_cannot_be_changed(change):
+    shared = decoded().headers._map[NATIVE_HEADERS]
+    assert shared is decoded().headers._map[NATIVE_HEADERS]
+    with pytest.raises((TypeError, AttributeError)):
+        change(shared)
+    assert decoded().headers[NATIVE_HEADERS] == NATIVE_OF_SHARED
+
+
+@pytest.mark.spec("STOMP-01")
+def test_a_remembered_head_without_headers_has_no_native_ones():
+    message = decoded(b"SEND\n\n\0")
+    assert NATIVE_HEADERS not in message.headers
+    assert accessor_of(message).to_native_header_map() == {}
 
 
 # -- MSG-07, as far as decoding goes

@@ -708,9 +708,75 @@ def test_heads_of_other_commands_are_not_kept(command: str) -> None:
 @pytest.mark.spec("STOMP-01")
 def test_heads_are_kept_up_to_a_limit() -> None:
     limit = plain_frames.REMEMBERED_HEADS
-    for i in range(limit + 1):
+    plain_frames.REMEMBERED.clear()
+    for i in range(limit):
         parse_frames(f"SEND\na:{i}\n\n\0".encode())
-    assert plain_frames._remembered_head.cache_info().currsize == limit
+    parse_frames(b"SEND\na:0\n\n\0")
+    assert len(plain_frames.REMEMBERED) == limit
+    parse_frames(f"SEND\na:{limit}\n\n\0".encode())
+    assert len(plain_frames.REMEMBERED) == 1
+
+
+SHORT_HEADS = (
+    b"SEND",
+    b"SEND\na:1",
+    b"SEND\ncontent-length:2",
+    b"SEND\ncontent-length:4\na:\\c",
+    b"SEND\ncontent-length:21",  # where the body would end if there were no empty line
+    b"ACK\nid:1",
+    b"SEND\r\na:1",
+)
+SHORT_ENDS = (b"", b"\0", b"\n", b"\0\n", b"x", b"x\0", b"xy\0", b"x\0\0", b"ab\0d\0", b"\0SEND\na:1\n\nx\0")
+
+
+@pytest.mark.spec("STOMP-01")
+@pytest.mark.parametrize("empty_line", [b"\n\n", b"\n", b""])
+@pytest.mark.parametrize("head", SHORT_HEADS)
+@pytest.mark.parametrize("end", SHORT_ENDS)
+def test_the_short_way_of_a_send_gives_the_same_or_nothing(head: bytes, empty_line: bytes, end: bytes) -> None:
+    for known in SHORT_HEADS:
+        plain_frames.parse_plain(known + b"\n\n" + bytes(30), [])
+    data = head + empty_line + end
+    parser = FrameParser()
+    send = parser.receive_send(data)
+    assert parser.buffered_bytes == 0
+    if send is not None:
+        given, body = send
+        assert FrameParser().receive_frames(data) == [StompFrame(given.command, given.headers, body)]
+
+
+@pytest.mark.spec("STOMP-01")
+def test_a_send_goes_the_short_way_once_its_head_is_remembered() -> None:
+    plain_frames.REMEMBERED.clear()
+    parser, data = FrameParser(), b"SEND\na:1\n\nx\0"
+    assert parser.receive_send(data) is None
+    [frame] = parser.receive_frames(data)
+    assert isinstance(frame, StompFrame)
+    assert parser.receive_send(data) == (frame.head, b"x")
+
+
+@pytest.mark.spec("STOMP-01", "STOMP-03")
+def test_the_short_way_is_closed_while_something_waits_or_is_wrong() -> None:
+    data = b"SEND\na:1\n\nx\0"
+    parse_frames(data)
+    waiting = FrameParser()
+    list(waiting.receive_frames(b"SEND\nb:"))
+    assert waiting.receive_send(data) is None
+    untouched = FrameParser()
+    untouched.receive_data(b"SEND\nb:")
+    assert untouched.receive_send(data) is None
+    broken = FrameParser()
+    with pytest.raises(StompFrameError):
+        list(broken.receive_frames(b"NONSENSE\n\n\0"))
+    assert broken.receive_send(data) is None
+
+
+@pytest.mark.spec("STOMP-03")
+@pytest.mark.parametrize(("room", "taken"), [(-1, False), (0, True), (1, True)])
+def test_the_limit_holds_on_the_short_way(room: int, taken: bool) -> None:
+    data = b"SEND\na:1\n\nx\0"
+    parse_frames(data)
+    assert (FrameParser(max_buffered_bytes=len(data) + room).receive_send(data) is not None) is taken
 
 
 @pytest.mark.spec("STOMP-01")

@@ -158,6 +158,25 @@ def test_the_message_sent_on_tells_where_it_was_meant_to_go(
 
 
 @pytest.mark.spec("USR-01")
+def test_each_message_sent_on_has_headers_of_its_own(
+    wired: tuple[ExecutorSubscribableChannel, RecordingChannel],
+) -> None:
+    inbound, target = wired
+    source = Message(
+        b"payload", {**message(SimpMessageType.MESSAGE, "/user/joe/queue/x").headers, "nativeHeaders": {"a": ["1"]}}
+    )
+    inbound.send(source)
+    one, two = target.messages
+    for each in (one, two):
+        assert "id" not in each.headers and "timestamp" not in each.headers
+    accessor = SimpMessageHeaderAccessor.get_accessor(one)
+    assert accessor is not None and accessor.is_mutable
+    accessor.add_native_header("a", "2")
+    assert one.headers["nativeHeaders"]["a"] == ["1", "2"]
+    assert two.headers["nativeHeaders"]["a"] == source.headers["nativeHeaders"]["a"] == ["1"]
+
+
+@pytest.mark.spec("USR-01")
 def test_what_is_not_for_users_and_users_without_sessions_send_nothing(
     wired: tuple[ExecutorSubscribableChannel, RecordingChannel],
 ) -> None:
