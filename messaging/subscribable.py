@@ -102,6 +102,11 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         self._short = (before, freezes, self._handlers) if plain else None
         whole = getattr(self._handlers[0], "handle_broadcast", None) if len(self._handlers) == 1 else None
         self._whole = (before, freezes, whole) if plain and whole is not None else None
+        write = getattr(self._handlers[0], "handle_heartbeats", None) if len(self._handlers) == 1 else None
+        self.write_heartbeats: Callable[[Sequence[str]], bool] | None = write if plain and not before else None
+        """Has heart-beats written to the sessions of these ids; None when somebody wants to see the messages. False
+        when nothing was done, and each has to be sent as a message.
+        """
         deaf = all(getattr(each, "ignores_heartbeats", False) for each in self._handlers)
         self.wants_heartbeats = not (plain and not before and deaf)
         """Whether anybody would see a heart-beat: an interceptor, or a subscriber without ``ignores_heartbeats``."""

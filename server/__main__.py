@@ -15,7 +15,6 @@ from typing import Any
 
 import click
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _CANNOT_START = 2
 
 
@@ -96,9 +95,10 @@ def load_application(name: str) -> Any:
 
 
 def _serve(app: str, host: str, port: int, certfile: str | None, keyfile: str | None, log_level: str) -> None:
+    from .runtime.log_lines import LineHandler
     from .runtime.server import serve
 
-    logging.basicConfig(level=log_level.upper(), format=_FORMAT)
+    logging.basicConfig(level=log_level.upper(), handlers=[LineHandler()])
     application = load_application(app)
     try:
         serve(application, host, port, certfile=certfile, keyfile=keyfile)

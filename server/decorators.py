@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .close import CloseStatus, EndReason
-from .handlers import WebSocketHandler, ignores
+from .handlers import HeartbeatAudience, WebSocketHandler, heartbeat_audience
 from .message import TextMessage, WebSocketMessage
 from .session import Address, Principal, WebSocketSession
 
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 TRACE = 5
 """Below ``logging.DEBUG``: a line per message."""
+
+logs_messages: Callable[[], bool] = partial(logger.isEnabledFor, TRACE)
+"""Whether ``LoggingWebSocketHandlerDecorator`` writes a line for each message, heart-beats included."""
 
 
 class WebSocketHandlerDecorator:
@@ -155,9 +159,9 @@ class ExceptionWebSocketHandlerDecorator(WebSocketHandlerDecorator):
 
     __slots__ = ()
 
-    def ignores(self, session: WebSocketSession, text: bytes) -> bool:
-        """See ``TextIgnoringHandler``."""
-        return ignores(self.delegate, session, text)
+    def heartbeat_audience(self, session: WebSocketSession) -> HeartbeatAudience | None:
+        """See ``handlers``."""
+        return heartbeat_audience(self.delegate, session)
 
     def after_connection_established(self, session: WebSocketSession) -> None:
         try:
@@ -201,9 +205,9 @@ class LoggingWebSocketHandlerDecorator(WebSocketHandlerDecorator):
 
     __slots__ = ()
 
-    def ignores(self, session: WebSocketSession, text: bytes) -> bool:
-        """See ``TextIgnoringHandler``. Nothing is ignored while messages are logged."""
-        return not logger.isEnabledFor(TRACE) and ignores(self.delegate, session, text)
+    def heartbeat_audience(self, session: WebSocketSession) -> HeartbeatAudience | None:
+        """See ``handlers``. While messages are logged it must not be asked, see ``logs_messages``."""
+        return heartbeat_audience(self.delegate, session)
 
     def after_connection_established(self, session: WebSocketSession) -> None:
         logger.debug("New session %s", session.id)

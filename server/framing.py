@@ -54,6 +54,12 @@ class TextFraming(Hashable, Protocol):
         ...
 
 
+def whole_text(framing: TextFraming, text: bytes) -> bytes:
+    """*text*, which nothing follows, as sessions of this framing write it."""
+    own = framing.own(text)
+    return own.join(framing.pieces(len(own), [b""]))
+
+
 class WebSocketTextFraming:
     """Implements ``TextFraming``: whole frames of a server (RFC 6455 5.2), not compressed."""
 

@@ -45,21 +45,23 @@ class SubProtocolCapable(Protocol):
         """Names in lower case, the preferred first; never ``None``, may be empty."""
 
 
-class TextIgnoringHandler(WebSocketHandler, Protocol):
-    """One that tells of some texts beforehand that it would do nothing with them."""
+class HeartbeatAudience(Protocol):
+    """Those who would get to see a heart-beat as a message."""
 
-    def ignores(self, session: WebSocketSession, text: bytes) -> bool:
-        """Whether a whole text message says no more than that its peer is alive, which the session knows already.
-
-        Asked on the loop's thread, when no message waits and none is being handled. Must not block.
-        """
+    @property
+    def wants_heartbeats(self) -> bool:
+        """Whether there are any at the moment. Looked at on the loop's thread, for each heart-beat."""
         ...
 
 
-def ignores(handler: WebSocketHandler | None, session: WebSocketSession, text: bytes) -> bool:
-    """Whether *handler* is one of these, and ignores this text. Decorators of users see every message."""
-    ask: Callable[[WebSocketSession, bytes], bool] | None = getattr(handler, "ignores", None)
-    return ask is not None and ask(session, text)
+def heartbeat_audience(handler: WebSocketHandler | None, session: WebSocketSession) -> HeartbeatAudience | None:
+    """For whom alone *handler* handles a text of one line feed, by its method ``heartbeat_audience``.
+
+    None: the handler wants to see it itself, as decorators of users do. Asked on the loop's thread, when no message
+    waits and none is being handled; the answer holds until the next message of the session. Must not block.
+    """
+    find: Callable[[WebSocketSession], HeartbeatAudience | None] | None = getattr(handler, "heartbeat_audience", None)
+    return find(session) if find is not None else None
 
 
 class AbstractWebSocketHandler:

@@ -41,7 +41,11 @@ class SessionLife:
         limit = self.read_timeout_ms
         if not limit or now_ms - self.read_ms <= limit:
             return False
-        return self._idle_ms is None or self._idle_ms() > limit
+        if self._idle_ms is None:
+            return True
+        idle_ms = self._idle_ms()
+        self.read_ms = now_ms - idle_ms  # So that nobody needs to ask again before it could be silent.
+        return idle_ms > limit
 
     def wants_write(self, now_ms: float, period_ms: float) -> bool:
         """Whether the interval would be over before the next look, *period_ms* from now.

@@ -47,7 +47,7 @@ _UNSUPPORTED = frozenset(
 )
 _WITH_RECEIPT = frozenset((SimpMessageType.MESSAGE, SimpMessageType.SUBSCRIBE, SimpMessageType.UNSUBSCRIBE))
 """What is answered by a RECEIPT from here: DISCONNECT is by its acknowledgement."""
-SESSIONS_AT_ONCE = 500
+SESSIONS_AT_ONCE = 250
 """Looked after in one go: some milliseconds."""
 
 
@@ -332,6 +332,13 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     # -- heart-beats
 
+    def _send_heartbeats(self, due: Sequence[_Session]) -> None:
+        """Each a message of its own, unless nobody wants to see it."""
+        write = getattr(self.client_outbound_channel, "write_heartbeats", None)
+        if write is None or not write([session.id for session in due]):
+            for session in due:
+                self._send_heartbeat(session)
+
     def _send_heartbeat(self, session: _Session) -> None:
         values: dict[str, Any] = {MESSAGE_TYPE: SimpMessageType.HEARTBEAT, SESSION_ID: session.id}
         if session.user is not None:
@@ -344,14 +351,16 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     def _look_after(self, sessions: Sequence[_Session], start: int) -> None:
         """Of many sessions so many that nobody notices; the scheduler comes back for the others."""
-        now_ms = self._now_ms()
+        now_ms, period_ms = self._now_ms(), self.heartbeats.period_ms
+        due: list[_Session] = []
         for session in sessions[start : start + SESSIONS_AT_ONCE]:
             if session.is_silent(now_ms):
                 silent_ms = session.read_timeout_ms
                 logger.info("No messages received in session %s for %d ms: closing", session.id, silent_ms)
                 self._end_session(session.id, session.user, None)
-            elif session.wants_write(now_ms, self.heartbeats.period_ms):
-                self._send_heartbeat(session)
+            elif session.wants_write(now_ms, period_ms):
+                due.append(session)
+        self._send_heartbeats(due)
         start += SESSIONS_AT_ONCE
         if start < len(sessions) and self._scheduler is not None:
             self._scheduler.schedule(partial(self._look_after, sessions, start), 0)

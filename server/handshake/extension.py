@@ -6,9 +6,15 @@ Station: read by the handshake handler and by the upgrade; the client writes the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from werkzeug.datastructures import Headers
+
+KNOWN_HEADERS = 64
+"""Texts of ``Sec-WebSocket-Extensions`` whose meaning is remembered: browsers of one kind all send the same."""
+LONGEST_KNOWN = 256
+"""Bytes of such a text; longer ones are nobody's custom, and not remembered."""
 
 
 class WebSocketExtension:
@@ -67,7 +73,14 @@ def parse_extensions(header: str | None) -> list[WebSocketExtension]:
     """Parse ``Sec-WebSocket-Extensions``; nothing to parse gives an empty list, empty elements are skipped."""
     if not header:
         return []
-    return [extension for part in header.split(",") if (extension := _parse_extension(part)) is not None]
+    return list(_parse(header) if len(header) > LONGEST_KNOWN else _parse_known(header))
+
+
+def _parse(header: str) -> tuple[WebSocketExtension, ...]:
+    return tuple([extension for part in header.split(",") if (extension := _parse_extension(part)) is not None])
+
+
+_parse_known = lru_cache(KNOWN_HEADERS)(_parse)
 
 
 def _parse_extension(text: str) -> WebSocketExtension | None:

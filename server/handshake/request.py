@@ -83,7 +83,7 @@ class HandshakeRequest:
             if not _IS_PLAIN(path):
                 path = quote(path, _PATH_SAFE, "latin-1")
             query = environ.get("QUERY_STRING")
-            uri = f"{self.scheme}://{self.host}{path}"
+            uri = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST') or self.host}{path}"
             if query:
                 uri = f"{uri}?{quote(query, _QUERY_SAFE, 'latin-1')}"
             self._uri = uri

@@ -48,7 +48,8 @@ class WebSocketHttpRequestHandler:
             HandshakeFailureError: a failure on our side, after the interceptors heard of it; any other exception
                 comes wrapped in one.
         """
-        logger.debug("%r", request)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%r", request)
         response = HandshakeResponse()
         chain = HandshakeInterceptorChain(self._interceptors, self._handler)
         attributes: dict[str, Any] = {}

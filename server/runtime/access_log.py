@@ -12,6 +12,7 @@ from time import time
 
 from ...messaging.exceptions import TaskRejectedError
 from .flusher import LoopFlusher
+from .log_lines import LineHandler
 
 logger = logging.getLogger("wellhead.server")
 access_logger = logging.getLogger("wellhead.server.access")
@@ -48,12 +49,20 @@ class AccessLog:
         """Hand over what was gathered; the server does it once more when it stops."""
         self._is_due = False
         entries, self._entries = self._entries, []
-        if entries:
+        if not entries:
+            return
+        rows = [handler for handler in logging.getLogger().handlers if isinstance(handler, LineHandler)]
+        for handler in rows:
+            handler.begin_row()
+        try:
             first = access_logger.makeRecord(
                 access_logger.name, logging.INFO, __file__, 0, '%s "%s" %d %d %.1fms', (), None, "add"
             )
             for time_s, *arguments in entries:
                 access_logger.handle(_like(first, time_s, tuple(arguments)))
+        finally:
+            for handler in rows:
+                handler.end_row()
 
     def _submit(self) -> None:
         try:

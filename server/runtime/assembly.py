@@ -9,6 +9,7 @@ under way, so that an idle connection holds none. Imports `websockets`; no geven
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 
 from websockets.exceptions import ProtocolError
 from websockets.frames import Close, Frame, Opcode
@@ -39,6 +40,8 @@ from .frames import (
 logger = logging.getLogger(__name__)
 
 _OPCODES = frozenset(Opcode)
+_parse_close = lru_cache(64)(Close.parse)
+"""Nearly all close frames carry one of a few codes and no reason."""
 _MAX_SPARES = 8
 _spares: tuple[list[Protocol], list[Protocol]] = ([], [])
 """Protocol objects (servers', clients') at a message boundary: they know nothing of the connection they served."""
@@ -127,7 +130,7 @@ class FrameAssembler:
     def _take_close(self, payload: bytes, events: list[Event]) -> bool:
         """Take a client's close frame and answer it; False when it is wrong. A short way: all may come at once."""
         try:
-            close = Close.parse(payload)
+            close = _parse_close(payload)
         except (ProtocolError, UnicodeDecodeError):
             return False  # The protocol object knows how to fail.
         if not self._close_sent:

@@ -35,6 +35,10 @@ from .frames import (
 __all__ = ["BINARY", "CLOSE", "FAILED", "PING", "PONG", "TEXT", "Event", "WebSocketCodec", "frame_header"]
 
 
+LINE_FEED_BYTES = 7
+"""Of a client's frame: two of header, four of mask, one of payload."""
+
+
 class WebSocketCodec(FrameAssembler):
     """One end of one connection after its handshake.
 
@@ -112,6 +116,21 @@ class WebSocketCodec(FrameAssembler):
         if position < size and self._missing != CLOSED:
             self._wait(buffer, position, size, events)
         return events
+
+    def is_line_feed(self, data: bytes) -> bool:
+        """Whether *data*, of ``LINE_FEED_BYTES``, is a client's whole text frame of a line feed, at a frame boundary.
+
+        If so, giving it to `receive_data` would change nothing here.
+        """
+        return (
+            data[0] == FIN | TEXT
+            and data[1] == 0x81
+            and data[2] ^ data[6] == 0x0A
+            and self._mask_bit != 0
+            and not self._missing
+            and self._protocol is None
+            and self.max_text_size > 0
+        )
 
     def receive_eof(self) -> list[Event]:
         """The peer's end of the stream: FAILED 1006 unless CLOSE or FAILED came before. Nothing is left to send."""

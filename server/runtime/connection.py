@@ -12,10 +12,11 @@ from time import monotonic
 from typing import Any
 
 from ..close import CloseStatus, EndReason
-from ..handlers import WebSocketHandler, ignores
+from ..decorators import logs_messages
+from ..handlers import HeartbeatAudience, WebSocketHandler, heartbeat_audience
 from ..message import BinaryMessage, PongMessage, TextMessage
 from ..transport_options import TransportOptions
-from .codec import WebSocketCodec
+from .codec import LINE_FEED_BYTES, WebSocketCodec
 from .ending import EndingSession
 from .facts import HandshakeFacts
 from .frames import BINARY, CLOSE, FAILED, PONG, TEXT, Event
@@ -25,8 +26,6 @@ from .state import ConnectionState
 
 logger = logging.getLogger(__name__)
 
-_SHORT = 2
-"""Bytes of a text that may be a heart-beat."""
 _READ = 1
 _READ_SIZE = 64 * 1024
 
@@ -41,7 +40,7 @@ _CLOSED = ConnectionState.CLOSED
 class WebSocketConnection(EndingSession):
     """A native session; implements ``NonBlockingWebSocketSession`` and, for the flusher, ``Flushable``."""
 
-    __slots__ = ("_read_watcher", "_last_read")
+    __slots__ = ("_read_watcher", "_last_read", "_audience")
 
     def __init__(
         self,
@@ -56,6 +55,8 @@ class WebSocketConnection(EndingSession):
         EndingSession.__init__(self, runtime, socket, codec, handler, options, facts)
         self._read_watcher: Any = None
         self._last_read = monotonic()
+        self._audience: HeartbeatAudience | None = None
+        """Of this session's heart-beats, until its next message; None before the first of them."""
 
     def start(self, first_bytes: bytes = b"", read_watcher: Any = None) -> None:
         """Begin to read, and have the handler told. *first_bytes* came with the handshake.
@@ -105,17 +106,18 @@ class WebSocketConnection(EndingSession):
         except BlockingIOError:
             return
         except OSError as error:
-            self._broken(error)
+            self._found_gone(error)
+            return
+        if len(data) == LINE_FEED_BYTES and self._is_ignored_heartbeat(data):
+            self._last_read = monotonic()
+            return
+        if not data:
+            self._found_gone(EOFError("the connection ended without a close frame"))
             return
         if self._state is _LINGERING:
-            if not data:
-                self._shut()
             return
         try:
-            if data:
-                self._receive(data)
-            else:
-                self._end_of_stream()
+            self._receive(data)
         except Exception:
             # The border of the read loop: our own mistake must cost one connection, not the hub.
             logger.exception("Error while reading in session %s", self._id)
@@ -123,13 +125,12 @@ class WebSocketConnection(EndingSession):
 
     def _receive(self, data: bytes) -> None:
         self._last_read = monotonic()
+        self._audience = None
         codec = self._codec
         end: Event | None = None
         for event in codec.receive_data(data):
             kind = event[0]
             if kind == TEXT:
-                if len(event[1]) <= _SHORT and self._is_ignored(event[1]):  # type: ignore[arg-type]  # by kind
-                    continue
                 self._put(TextMessage(event[1], event[2]), len(event[1]))  # type: ignore[arg-type, misc]  # by kind
             elif kind == BINARY:
                 self._put(BinaryMessage(event[1], event[2]), len(event[1]))  # type: ignore[arg-type, misc]  # by kind
@@ -140,19 +141,32 @@ class WebSocketConnection(EndingSession):
         if end is not None:
             self._peer_is_done = end[0] == CLOSE
         if self._state is _OPEN:
-            self._react(end)
+            if end is not None or codec.outgoing:
+                self._answer(end)
+            mailbox = self._mailbox
+            if mailbox is not None:
+                options = self._options
+                if len(mailbox) >= options.mailbox_messages or self._mailbox_bytes >= options.mailbox_bytes:
+                    self._read_no_more()
+            if mailbox is not None or end is not None:
+                self._submit()
         elif end is not None and self._state is _CLOSE_SENT:
             self._move(_CLOSING)
             self._read_no_more()
             if self._unsent is None:
                 self._all_written()
 
-    def _is_ignored(self, text: bytes) -> bool:
-        """Whether this is but a sign of life: it is noted already, and need not wake a worker."""
-        return not self._running and not self._mailbox and ignores(self._handler, self, text)
+    def _is_ignored_heartbeat(self, data: bytes) -> bool:
+        """Whether this is but a sign of life, which need not wake a worker. Of idle sessions nearly everything is."""
+        if self._running or self._mailbox or self._state is not _OPEN or not self._codec.is_line_feed(data):
+            return False
+        audience = self._audience
+        if audience is None:
+            audience = self._audience = heartbeat_audience(self._handler, self)
+        return audience is not None and not audience.wants_heartbeats and not logs_messages()
 
-    def _react(self, end: Event | None) -> None:
-        """After a read in state OPEN: answer control frames, have messages handled, notice the end."""
+    def _answer(self, end: Event | None) -> None:
+        """After a read in state OPEN: answer control frames, notice the end."""
         codec = self._codec
         if end is not None:
             # The answer to a close comes last, and waits until what came before is handled and answered.
@@ -164,14 +178,6 @@ class WebSocketConnection(EndingSession):
             self._write(codec.data_to_send())
             if self._unsent_bytes > self._options.send_buffer_size_limit:
                 self._read_no_more()  # It pings and does not read: it goes on when the pongs are taken.
-        mailbox = self._mailbox
-        if mailbox is not None:
-            options = self._options
-            if len(mailbox) >= options.mailbox_messages or self._mailbox_bytes >= options.mailbox_bytes:
-                self._read_no_more()
-            self._submit()
-        elif end is not None:
-            self._submit()
 
     def _ended_by_peer(self, end: Event) -> None:
         kind, code, reason = end  # type: ignore[misc]  # CLOSE and FAILED have three parts
@@ -185,8 +191,6 @@ class WebSocketConnection(EndingSession):
         self._read_no_more()
         self._move(_PEER_CLOSED)
 
-    def _end_of_stream(self) -> None:
-        if self._state is _OPEN:
-            self._lost(EOFError("the connection ended without a close frame"))
-        else:
-            self._shut()
+    def _found_gone(self, error: Exception) -> None:
+        self._read_no_more()
+        self._runtime.vanished.add(self._broken, error)

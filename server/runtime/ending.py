@@ -103,14 +103,16 @@ class EndingSession(HandlingSession):
         """Answer the peer's close, once its messages are handled."""
         if self._state is not _PEER_CLOSED:
             return
-        self.flush()
+        if self._outbox is not None:
+            self.flush()
         if self._state is _PEER_CLOSED and self._farewell:
             self._write(self._farewell)
         if self._state is _PEER_CLOSED:
             self._move(_CLOSING)
-            self._limit_the_end()
             if self._unsent is None:
-                self._all_written()
+                self._end_stream()
+            else:
+                self._limit_the_end()
 
     def _all_written(self) -> None:
         if self._state is _CLOSING:
@@ -148,7 +150,8 @@ class EndingSession(HandlingSession):
         if self._timer is None:
             self._timer = self._runtime.flusher.call_later(self._shut, self._options.close_timeout_ms)
 
-    def _broken(self, error: OSError) -> None:
+    def _broken(self, error: Exception) -> None:
+        """The peer is gone. Harmless twice."""
         if self._state is _OPEN:
             self._lost(error)
         else:
@@ -176,14 +179,17 @@ class EndingSession(HandlingSession):
             return
         socket = self._socket
         self._read_never_again()
-        if self._unsent is not None:
+        unsent = self._unsent is not None
+        if unsent:
             reset_on_close(socket)
         self._move(_CLOSED)
         self._outbox = None
         self._outbox_bytes = 0
-        self._forget_unsent()
+        if unsent:
+            self._forget_unsent()
         socket.close()
-        self._wake_waiters()
+        if self._waiters is not None:
+            self._wake_waiters()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -195,7 +201,7 @@ class EndingSession(HandlingSession):
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("Session %s: %s -> %s", self._id, self._state.value, state.value)
         self._state = state
-        self._look_whether_clear()
+        self._is_clear = False  # No way leads back to OPEN.
 
     @abstractmethod
     def _read_never_again(self) -> None:

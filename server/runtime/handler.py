@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("wellhead.server")
 
+_NO_BODY = Input(io.BytesIO(), 0)
+"""Of all requests for WebSocket: nothing changes in it."""
+
 
 class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type information
     """Handles the HTTP requests of one connection; used by one greenlet."""
@@ -46,6 +49,10 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     _head: RequestHead | None = None
     _upgrade: Upgrade | None = None
     _stream: GeventHttpStream | None = None
+    environ: dict[str, Any] | None = None
+    wsgi_input: Any = None
+    rfile: Any = None
+    """A buffered reader of the connection, made when needed: an upgrade does not."""
     legacy: LegacyWebSocket | None = None
     """What an application written for gevent-websocket uses, once it did."""
     legacy_refusal: HandshakeResponse | None = None
@@ -146,7 +153,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         """Call the application; what it returns is the response, unless the connection was upgraded."""
         try:
             self.result = self.application(self.environ, self.start_response)
-            if not self.upgrading:
+            if self._upgrade is None and not self.upgrading:
                 self.process_result()
         except WebSocketError:
             if self.legacy is None and self.legacy_refusal is None:
@@ -288,7 +295,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         environ[STREAM_KEY] = GeventStreamHost(self)
         if head.wants_websocket:
             environ[WEBSOCKET_KEY] = LegacyWebSocket(self, environ)
-            environ["wsgi.input"] = self.wsgi_input = Input(io.BytesIO(), 0)
+            environ["wsgi.input"] = self.wsgi_input = _NO_BODY
             return environ
         wants_continue = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
         self.wsgi_input = Input(
@@ -300,7 +307,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
 
     def _body_file(self) -> Any:
         """A buffered reader that begins with what came behind the first head."""
-        if "rfile" not in self.__dict__:
+        if self.rfile is None:
             server = self.server
             patience_ms = max(server.keep_alive_ms, server.header_timeout_ms)
             self.rfile = io.BufferedReader(SocketStream(self.socket, self._rest, patience_ms=patience_ms))
@@ -343,10 +350,8 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
 
     def _forget_request(self) -> None:
         """Break the circles through the environ: each handshake would leave one to the garbage collector."""
-        self._upgrade = self.legacy = None
-        for name in ("rfile", "wsgi_input"):
-            self.__dict__.pop(name, None)
-        environ = self.__dict__.pop("environ", None)
+        environ = self.environ
+        self._upgrade = self.legacy = self.environ = self.wsgi_input = self.rfile = None
         if environ is not None:
             environ.pop(WEBSOCKET_KEY, None)
             environ.pop(UPGRADE_KEY, None)

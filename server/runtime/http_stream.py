@@ -289,17 +289,18 @@ class GeventHttpStream:
         except BlockingIOError:
             return
         except OSError as error:
-            self._vanished(error)
+            self._found_gone(error)
             return
-        if self._deadline is not None:  # Lingering.
-            if not data:
-                self._cut()
-        elif not data:
-            self._vanished(EOFError("the connection ended"))
-        else:
+        if not data:
+            self._found_gone(EOFError("the connection ended"))
+        elif self._deadline is None:  # Not lingering.
             self._rest += data
             if len(self._rest) >= _MOST_UNREAD:
                 self._read_no_more()
+
+    def _found_gone(self, error: Exception) -> None:
+        self._read_no_more()
+        self._server.runtime.vanished.add(self._vanished, error)
 
     # Ending
 
@@ -329,6 +330,9 @@ class GeventHttpStream:
             NextRequest(server, socket, address)
 
     def _vanished(self, error: Exception) -> None:
+        """The peer is gone. Harmless twice."""
+        if self._ended:
+            return
         listener, self._listener = self._listener, None
         self._finished = True
         self._keep_alive = False

@@ -37,9 +37,10 @@ class BadRequestError(Exception):
 class RequestHead:
     """A parsed head."""
 
-    __slots__ = ("method", "target", "version", "environ", "content_length", "chunked")
+    __slots__ = ("request_line", "method", "target", "version", "environ", "content_length", "chunked")
 
-    def __init__(self, method: str, target: str, version: str) -> None:
+    def __init__(self, request_line: str, method: str, target: str, version: str) -> None:
+        self.request_line = request_line
         self.method = method
         self.target = target
         self.version = version
@@ -48,10 +49,6 @@ class RequestHead:
         """The headers under their WSGI keys; repeated ones joined."""
         self.content_length: int | None = None
         self.chunked = False
-
-    @property
-    def request_line(self) -> str:
-        return f"{self.method} {self.target} {self.version}"
 
     @property
     def wants_websocket(self) -> bool:
@@ -92,7 +89,7 @@ def parse_head(data: bytes) -> RequestHead:
     match = _REQUEST_LINE.fullmatch(lines[0])
     if match is None:
         raise BadRequestError(400, f"no HTTP request: {lines[0][:40]!r}")
-    head = RequestHead(*match.groups())
+    head = RequestHead(lines[0], *match.groups())
     if len(data) - len(data.translate(None, _CONTROLS)) != 2 * (len(lines) - 1):
         malformed = next(line for line in lines[1:] if _CONTROL.search(line))
         raise BadRequestError(400, f"malformed header {malformed[:40]!r}")

@@ -219,7 +219,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
     def do_handle(self, descriptor: int, address: Any) -> None:
         """gevent's hook: go on with an accepted connection."""
         family = self.socket.family
-        if self.ssl_enabled:
+        if self.ssl_args is not None:
             encrypted = GeventSocket(family, _socket.SOCK_STREAM, 0, descriptor)
             self.execute(partial(self._handle_tls, encrypted, address), encrypted)
         else:

@@ -10,6 +10,7 @@ from gevent.event import Event  # type: ignore[import-untyped]  # no type inform
 from .executors import GreenletExecutor, NativeThreadExecutor
 from .flusher import LoopFlusher
 from .timers import GeventTaskScheduler
+from .vanished import VanishedPeers
 
 if TYPE_CHECKING:
     from ...messaging.executor import PooledExecutor
@@ -27,6 +28,7 @@ class Runtime:
         "workers",
         "scheduler",
         "connections",
+        "vanished",
         "closing_with",
         "_timer_workers",
         "_executors",
@@ -48,6 +50,8 @@ class Runtime:
         """Implements ``TaskScheduler``."""
         self.connections: set[HandlingSession] = set()
         """All connections whose socket is open or whose handler has not been told of the end."""
+        self.vanished = VanishedPeers(self.loop)
+        """Where connections go whose peer is found to be gone."""
         self.closing_with: CloseStatus | None = None
         """Set when the server stops: what a connection that begins after this is closed with at once."""
         self._executors: list[PooledExecutor] = []

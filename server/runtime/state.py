@@ -22,6 +22,8 @@ class ConnectionState(enum.Enum):
     CLOSED = "closed"
     """The socket is gone."""
 
+    __hash__ = object.__hash__  # Each state is one object; Enum's own is a Python call.
+
 
 _S = ConnectionState
 

@@ -7,11 +7,12 @@ request; the answer 101 goes out and the session begins when the application has
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..exceptions import HandshakeFailureError
 from ..handlers import WebSocketHandler
-from ..handshake.extension import WebSocketExtension
+from ..handshake.extension import KNOWN_HEADERS, LONGEST_KNOWN, WebSocketExtension
 from ..handshake.request import HandshakeRequest, HandshakeResponse
 from ..handshake.upgrade import accept_key
 from ..session import Principal
@@ -47,7 +48,17 @@ C = TypeVar("C", bound=WebSocketConnection)
 class Upgrade:
     """An upgrade that was decided on, between the application's wish and the 101."""
 
-    __slots__ = ("request", "http_response", "handler", "sub_protocol", "extensions", "user", "attributes", "deflate")
+    __slots__ = (
+        "request",
+        "http_response",
+        "handler",
+        "sub_protocol",
+        "extensions",
+        "user",
+        "attributes",
+        "options",
+        "deflate",
+    )
 
     def __init__(
         self,
@@ -65,7 +76,12 @@ class Upgrade:
         self.sub_protocol = sub_protocol
         self.user = user
         self.attributes = attributes
-        self.deflate = _negotiate(extensions, options_of(request.environ))
+        self.options: TransportOptions = request.environ.get(ENVIRON_KEY, DEFAULT_OPTIONS)
+        """Those that the application put into the environ, else the defaults."""
+        self.deflate = None
+        if extensions and self.options.deflate:
+            is_known = len(request.environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", "")) <= LONGEST_KNOWN
+            self.deflate = (_negotiate_known if is_known else _negotiate)(tuple(extensions))
         self.extensions = extensions if self.deflate is not None else ()
 
     def response(self) -> bytes:
@@ -88,17 +104,18 @@ class Upgrade:
         """The connection, not started yet."""
         request = self.request
         environ = request.environ
-        options = options_of(environ)
+        options = self.options
         codec = WebSocketCodec(
             max_text_size=options.max_text_message_size,
             max_binary_size=options.max_binary_message_size,
             partial_messages=self.handler.supports_partial_messages,
             deflate=None if self.deflate is None else self.deflate[1],
         )
-        header_text = _kept_headers(environ)
+        uri, header_text = request.uri, _kept_headers(environ)
+        has_secrets = "HTTP_COOKIE" in environ or "HTTP_AUTHORIZATION" in environ
         facts = HandshakeFacts(
-            request.uri if environ.get("QUERY_STRING") else shared(request.uri),
-            header_text=header_text if _has_secrets(environ) else shared(header_text),
+            uri if environ.get("QUERY_STRING") else shared(uri),
+            header_text=header_text if has_secrets else shared(header_text),
             principal=self.user,
             remote_address=request.remote_address,
             accepted_protocol=None if self.sub_protocol is None else shared(self.sub_protocol),
@@ -120,7 +137,7 @@ class GeventUpgradeStrategy:
 
     def supported_extensions(self, request: HandshakeRequest) -> Sequence[WebSocketExtension]:
         """permessage-deflate if the options of this path allow it."""
-        return (_DEFLATE,) if options_of(request.environ).deflate else ()
+        return (_DEFLATE,) if request.environ.get(ENVIRON_KEY, DEFAULT_OPTIONS).deflate else ()
 
     def upgrade(
         self,
@@ -153,44 +170,29 @@ class GeventUpgradeStrategy:
         self._http_handler.upgrade_when_done(upgrade)
 
 
-def options_of(environ: dict[str, Any]) -> TransportOptions:
-    """The options that the application put into the environ, else the defaults."""
-    options: TransportOptions = environ.get(ENVIRON_KEY, DEFAULT_OPTIONS)
-    return options
-
-
-def _has_secrets(environ: dict[str, Any]) -> bool:
-    return "HTTP_COOKIE" in environ or "HTTP_AUTHORIZATION" in environ
-
-
 def _kept_headers(environ: dict[str, Any]) -> str:
     """The request's headers as a session keeps them: ``Name: value`` lines."""
-    lines = []
-    for key, value in environ.items():
-        name = _header_names.get(key)
-        if name is None:
-            name = _header_name(key)
-        if name:
-            lines.append(f"{name}: {value}")
-    return "\n".join(lines)
+    names = _header_names
+    return "\n".join([f"{names[key]}: {environ[key]}" for key in filter(names.__getitem__, environ)])
 
 
-def _header_name(key: str) -> str:
-    """The name of the header that is kept under an environ key; empty for all other keys."""
-    is_kept = key[:5] == "HTTP_" and key not in _NOT_KEPT
-    name = key[5:].title().replace("_", "-") if is_kept else ""
-    if len(_header_names) < _MOST_NAMES:
-        _header_names[key] = name
-    return name
+class _HeaderNames(dict[str, str]):
+    """Environ keys, and the names of the headers that are kept under them; empty for all other keys."""
+
+    def __missing__(self, key: str) -> str:
+        is_kept = key[:5] == "HTTP_" and key not in _NOT_KEPT
+        name = key[5:].title().replace("_", "-") if is_kept else ""
+        if len(self) < _MOST_NAMES:
+            self[key] = name
+        return name
 
 
-_header_names: dict[str, str] = {}
+_header_names = _HeaderNames()
 _MOST_NAMES = 1024
 
 
-def _negotiate(
-    extensions: Sequence[WebSocketExtension], options: TransportOptions
-) -> tuple[str, DeflateParameters] | None:
-    if not extensions or not options.deflate:
-        return None
+def _negotiate(extensions: tuple[WebSocketExtension, ...]) -> tuple[str, DeflateParameters] | None:
     return negotiate_deflate([(one.name, list(one.parameters.items())) for one in extensions])
+
+
+_negotiate_known = lru_cache(KNOWN_HEADERS)(_negotiate)

@@ -5,7 +5,7 @@ SWS-06).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ...messaging.broker.broadcast import Broadcast, BroadcastMessage
@@ -23,12 +23,14 @@ from ..concurrent import (
 from ..decorators import WebSocketSessionDecorator
 from ..exceptions import SessionLimitExceededError
 from ..flush import Flusher
+from ..framing import TextFraming, whole_text
 from ..gathering import concurrent_session
+from ..handlers import HeartbeatAudience
 from ..message import WebSocketMessage
 from ..session import WebSocketSession
-from .contract import SharedText, SubProtocolHandler
 from .holder import SessionHolder
 from .mailing import MANY, BroadcastMailing
+from .protocols import ProtocolHandlers
 from .stats import SessionStats
 
 logger = logging.getLogger(__name__)
@@ -41,17 +43,18 @@ class _OutboundSubscriber:
     same object.
     """
 
-    __slots__ = ("handle_broadcast", "handle_message")
+    __slots__ = ("handle_broadcast", "handle_heartbeats", "handle_message")
 
     def __init__(self, endpoint: SubProtocolWebSocketHandler) -> None:
         self.handle_message = endpoint.handle_outbound
         self.handle_broadcast = endpoint.handle_broadcast
+        self.handle_heartbeats = endpoint.handle_heartbeats
 
     def __repr__(self) -> str:
         return "SubProtocolWebSocketHandler"
 
 
-class SubProtocolWebSocketHandler:
+class SubProtocolWebSocketHandler(ProtocolHandlers):
     """Gives each session to the handler of its sub-protocol, and each outbound message to its session.
 
     One that is too slow for its limits is ended with 4500; one that says nothing in *time_to_first_message_ms* too.
@@ -80,11 +83,7 @@ class SubProtocolWebSocketHandler:
         self.time_to_first_message_ms = time_to_first_message_ms
         self.task_scheduler = task_scheduler
         self.stats = SessionStats()
-        self._by_protocol: dict[str, SubProtocolHandler] = {}
-        self._handlers: list[SubProtocolHandler] = []
-        self._default: SubProtocolHandler | None = None
-        self._share: Callable[[Broadcast], SharedText | None] | None = None
-        """Of the one handler, if there is but one and it can."""
+        ProtocolHandlers.__init__(self)
         self._flusher: Flusher | None = None
         """That of all sessions; None when there is no session yet, or not all have the same."""
         self._sessions: dict[str, SessionHolder] = {}
@@ -92,71 +91,6 @@ class SubProtocolWebSocketHandler:
         self._check: ScheduledTask | None = None
         self._running = False
         self._subscriber = _OutboundSubscriber(self)
-
-    # -- protocols
-
-    def set_protocol_handlers(self, handlers: Sequence[SubProtocolHandler]) -> None:
-        self._by_protocol.clear()
-        self._handlers.clear()
-        self._share = None
-        for handler in handlers:
-            self.add_protocol_handler(handler)
-
-    def add_protocol_handler(self, handler: SubProtocolHandler) -> None:
-        """Raises RuntimeError when another handler has one of its protocols already."""
-        names = [name.lower() for name in handler.supported_protocols]
-        if not names:
-            logger.error("No sub-protocols for %s", handler)
-            return
-        for name in names:
-            if self._by_protocol.get(name, handler) is not handler:
-                raise RuntimeError(
-                    f"Cannot map {handler} to protocol '{name}': already mapped to {self._by_protocol[name]}"
-                )
-        self._by_protocol.update(dict.fromkeys(names, handler))
-        if handler not in self._handlers:
-            self._handlers.append(handler)
-            self._choose_share()
-
-    @property
-    def default_protocol_handler(self) -> SubProtocolHandler | None:
-        """Serves sessions that negotiated nothing."""
-        return self._default
-
-    @default_protocol_handler.setter
-    def default_protocol_handler(self, handler: SubProtocolHandler | None) -> None:
-        self._default = handler
-        self._choose_share()
-        if handler is not None and not self._by_protocol:
-            self.add_protocol_handler(handler)
-
-    def _choose_share(self) -> None:
-        """Broadcasts are shared when there is but one handler."""
-        handlers = [*self._handlers]
-        if self._default is not None and self._default not in handlers:
-            handlers.append(self._default)
-        self._share = getattr(handlers[0], "share", None) if len(handlers) == 1 else None
-
-    @property
-    def sub_protocols(self) -> list[str]:
-        """What the handshake offers."""
-        return list(self._by_protocol)
-
-    def _find_handler(self, session: WebSocketSession) -> SubProtocolHandler:
-        protocol = session.accepted_protocol
-        if protocol:
-            handler = self._by_protocol.get(protocol.lower())
-            if handler is None:
-                raise RuntimeError(f"No handler for '{protocol}' among {sorted(self._by_protocol)}")
-            return handler
-        if self._default is not None:
-            return self._default
-        if len(self._handlers) == 1:
-            return self._handlers[0]
-        raise RuntimeError(
-            "Multiple protocol handlers configured and no protocol was negotiated. "
-            "Consider configuring a default SubProtocolHandler."
-        )
 
     # -- life cycle
 
@@ -225,13 +159,13 @@ class SubProtocolWebSocketHandler:
         self.stats.opened(kind)
         handler.after_session_started(concurrent, self.client_inbound_channel)
 
-    def ignores(self, session: WebSocketSession, text: bytes) -> bool:
-        """A heart-beat that nobody wants to see; see ``TextIgnoringHandler``."""
+    def heartbeat_audience(self, session: WebSocketSession) -> HeartbeatAudience | None:
+        """See ``handlers``."""
         holder = self._sessions.get(session.id)
         if holder is None or not holder.heard:
-            return False
-        is_sign_of_life = getattr(holder.handler, "is_sign_of_life", None)
-        return is_sign_of_life is not None and is_sign_of_life(session.id, text, self.client_inbound_channel)
+            return None
+        find = getattr(holder.handler, "heartbeat_audience", None)
+        return find(session.id, self.client_inbound_channel) if find is not None else None
 
     def handle_message(self, session: WebSocketSession, message: WebSocketMessage[Any]) -> None:
         holder = self._sessions.get(session.id)
@@ -298,6 +232,37 @@ class SubProtocolWebSocketHandler:
                     holder.session.send_text(shared.before_tail(subscription), shared.tail)
                 except Exception as error:
                     self.failed_to_send(holder, error)
+
+    def handle_heartbeats(self, session_ids: Sequence[str]) -> bool:
+        """As ``handle_outbound`` of a heart-beat for each, without a message. On the loop's thread each is written at
+        once, if nothing is to go before it: there are thousands of them, alone in their turn.
+
+        False when nothing was done: there are several protocols, or one whose heart-beats only its handler can make.
+        """
+        text, flusher = self._heartbeat, self._flusher
+        if text is None:
+            return False
+        at_once = flusher is not None and flusher.on_loop_thread
+        frames: dict[TextFraming, bytes] = {}
+        for session_id in session_ids:
+            holder = self._sessions.get(session_id)
+            if holder is None:
+                continue
+            session = holder.session
+            try:
+                framing: TextFraming | None = getattr(session, "text_framing", None) if at_once else None
+                if framing is not None:
+                    frame = frames.get(framing)
+                    if frame is None:
+                        frame = frames[framing] = whole_text(framing, text)
+                    if session.write_joined(frame):
+                        continue
+                session.send_text(text, b"")
+            except SessionLimitExceededError as error:
+                self._limit_exceeded(session, error)
+            except Exception:  # as in handle_outbound
+                logger.debug("Failed to send to session %s", session_id, exc_info=True)
+        return True
 
     def target_of(self, subscription: Subscription) -> SessionHolder | None:
         """Looked up once for each subscription, without making the headers of a broadcast only to read one of them."""

@@ -25,6 +25,7 @@ from ...messaging.stomp.decoder import BufferingStompDecoder, StompDecoder
 from ...messaging.stomp.headers import COMMAND, StompHeaderAccessor
 from ..close import CloseStatus, EndReason
 from ..decorators import WebSocketSessionDecorator
+from ..handlers import HeartbeatAudience
 from ..message import BinaryMessage, TextMessage, WebSocketMessage
 from ..session import WebSocketSession
 from .error_handler import StompSubProtocolErrorHandler
@@ -44,7 +45,6 @@ _CONNECTS = (StompCommand.CONNECT, StompCommand.STOMP)
 _BEGIN_OR_END = (*_CONNECTS, StompCommand.DISCONNECT)
 _DATA = (TextMessage, BinaryMessage)
 _NO_HEARTBEAT = (0, 0)
-_EOLS = (b"\n", b"\r\n")
 
 
 class StompSubProtocolHandler:
@@ -54,6 +54,8 @@ class StompSubProtocolHandler:
     *preserve_receive_order* also has them handled one after another (bounded by the ordered channel); Spring needs a
     switch for it, here it can be switched off.
     """
+
+    heartbeat_text = b"\n"
 
     def __init__(
         self,
@@ -168,14 +170,14 @@ class StompSubProtocolHandler:
         except StompConversionError as error:
             self._broken(session, message, error)
 
-    def is_sign_of_life(self, session_id: str, text: bytes, channel: MessageChannel) -> bool:
-        """Whether *text* is a heart-beat, and nobody on *channel* wants to see it as a message."""
-        if text not in _EOLS:
-            return False
+    def heartbeat_audience(self, session_id: str, channel: MessageChannel) -> HeartbeatAudience | None:
+        """The channel, unless a heart-beat is more to this session than a message for it; see ``handlers``."""
         state = self._sessions.get(session_id)
         if state is None or not state.connect_seen or state.decoder.buffer_size:
-            return False
-        return state.way.__class__ is SessionInboundChannel and not getattr(channel, "wants_heartbeats", True)
+            return None  # an error, or a part of a frame
+        if state.way.__class__ is not SessionInboundChannel or not hasattr(channel, "wants_heartbeats"):
+            return None
+        return channel  # type: ignore[return-value]  # as just asked
 
     def _admits(self, state: StompSession, command: StompCommand | None, message: Message[bytes]) -> bool:
         """Whether a frame is to be sent on. If not, the client has been told why."""

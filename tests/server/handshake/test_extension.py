@@ -1,6 +1,13 @@
 import pytest
 
-from wellhead.server.handshake.extension import WebSocketExtension, WebSocketHttpHeaders, parse_extensions, parse_tokens
+from wellhead.server.handshake import extension as module
+from wellhead.server.handshake.extension import (
+    LONGEST_KNOWN,
+    WebSocketExtension,
+    WebSocketHttpHeaders,
+    parse_extensions,
+    parse_tokens,
+)
 
 
 @pytest.mark.spec("WSA-06")
@@ -31,6 +38,18 @@ from wellhead.server.handshake.extension import WebSocketExtension, WebSocketHtt
 )
 def test_header_is_parsed(header: str | None, extensions: list[WebSocketExtension]) -> None:
     assert parse_extensions(header) == extensions
+
+
+@pytest.mark.spec("WSA-06")
+@pytest.mark.parametrize("length", [LONGEST_KNOWN, LONGEST_KNOWN + 1])
+def test_a_header_means_the_same_each_time_and_long_ones_are_not_kept(length: int) -> None:
+    header = "a; b=".ljust(length, "c")
+    module._parse_known.cache_clear()
+    first = parse_extensions(header)
+    assert first == [WebSocketExtension("a", {"b": "c" * (length - 5)})]
+    first.clear()  # The caller's own.
+    assert parse_extensions(header) == [WebSocketExtension("a", {"b": "c" * (length - 5)})]
+    assert module._parse_known.cache_info().currsize == int(length <= LONGEST_KNOWN)
 
 
 @pytest.mark.spec("WSA-06")

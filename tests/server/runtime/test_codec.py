@@ -106,6 +106,29 @@ def test_a_whole_data_frame_is_one_event_with_the_payload_as_bytes(opcode: int, 
 
 
 @pytest.mark.spec("WSA-02")
+@pytest.mark.spec("SB-04")
+@pytest.mark.parametrize("before", [b"", frame(0x1, b"hi"), frame(0x1, b"hi", fin=False), frame(0x1, b"hi")[:-1]])
+@pytest.mark.parametrize("limit", [0, 1])
+def test_a_line_feed_is_told_without_decoding_where_decoding_would_give_just_that(before: bytes, limit: int) -> None:
+    texts = [frame(opcode, payload) for opcode in range(16) for payload in (b"\n", b"\r", b"\0", b"\x8a")]
+    others = [
+        frame(0x1, b"\n", fin=False),
+        frame(0x1, b"\n", rsv=4),
+        frame(0x1, b"\n", mask=bytes(4)),
+        frame(0x1) + b"\n",
+    ]
+    for wire in [*texts, *others, frame(0x1, b"12345", mask=None), frame(0x1, b"\x81\n\0\0\n", mask=None)]:
+        receiver = codec(limit=2)
+        receiver.receive_data(before)
+        receiver.max_text_size = limit
+        told = receiver.is_line_feed(wire)
+        assert told is (receiver.receive_data(wire) == [(TEXT, b"\n", True)]), wire
+
+
+def test_a_client_is_told_of_no_line_feed() -> None:
+    assert not codec(client=True).is_line_feed(frame(0x1, b"\n"))
+
+
 def test_several_frames_in_one_read_come_in_order() -> None:
     wire = frame(1, b"a") + frame(2, b"\x00") + frame(9, b"p") + frame(1, "ü€😀".encode()) + frame(10, b"q") + frame(1)
     assert codec().receive_data(wire) == [

@@ -11,6 +11,7 @@ from kit.sockjs import Browser, fresh_url, sockjs_app
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.gathering import concurrent_session
 from wellhead.server.message import TextMessage
+from wellhead.server.runtime import vanished
 from wellhead.server.runtime.handler import WellheadHandler
 from wellhead.server.runtime.http_stream import GeventHttpStream
 from wellhead.server.runtime.server import server_context
@@ -126,6 +127,20 @@ def test_a_client_that_vanishes_with_bytes_pending(server, browser, handler):
     wait_until(server, lambda: session.delegate.pending_bytes > 0 or not session.delegate.is_waiting)
     connection.reset()
     assert handler.wait_for("closed")[1:] == (1006, EndReason.CLIENT_VANISHED)
+    wait_until(server, lambda: not server.runtime.connections)
+
+
+@pytest.mark.spec("SJS-14")
+def test_of_clients_that_vanish_at_once_each_is_noticed_in_its_turn(server, browser, handler, monkeypatch):
+    monkeypatch.setattr(vanished, "SESSIONS_PER_TURN", 1)
+    connections = [browser.connect() for _ in range(5)]
+    for connection in connections:
+        open_stream(connection)
+    handler.wait_for("established", 5)
+    for connection in connections:
+        connection.reset()
+    handler.wait_for("closed", 5)
+    assert {event[1:] for event in handler.named("closed")} == {(1006, EndReason.CLIENT_VANISHED)}
     wait_until(server, lambda: not server.runtime.connections)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kit.serving import RawClient, RecordingHandler, echo, handshake_request, running_server, websocket_app
 
+from wellhead.server.handshake.extension import LONGEST_KNOWN
 from wellhead.server.handshake.upgrade import UPGRADE_KEY, UpgradeStrategy, accept_key
 from wellhead.server.session import UserPrincipal
 from wellhead.server.transport_options import TransportOptions
@@ -101,6 +102,21 @@ def test_compression_needs_the_offer_and_the_option(offered: bool, allowed: bool
         assert agreed is None
         assert first == 0x81
         assert names == []
+
+
+@pytest.mark.spec("WSA-06")
+def test_every_offer_is_answered_alike_known_or_not() -> None:
+    offer = "permessage-deflate; server_max_window_bits=10; client_max_window_bits"
+    unknown = f"x-{'x' * LONGEST_KNOWN}, {offer}"
+    answers = []
+    with running_server(websocket_app(RecordingHandler(echo), options=TransportOptions(deflate=True))) as running:
+        for header in (offer, offer, unknown):
+            with RawClient(running.port, headers=(("Sec-WebSocket-Extensions", header),)) as client:
+                answers.append(client.header("Sec-WebSocket-Extensions"))
+                client.send("x" * 1000)
+                assert client.receive_bytes(1)[0] == 0xC1
+    assert answers[0] is not None and "server_max_window_bits=10" in answers[0]
+    assert answers == [answers[0]] * 3
 
 
 @pytest.mark.spec("HS-01")

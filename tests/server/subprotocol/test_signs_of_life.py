@@ -13,42 +13,41 @@ from wellhead.messaging.channel import ChannelInterceptor
 from wellhead.messaging.simp.accessor import MESSAGE_TYPE
 from wellhead.messaging.simp.types import SimpMessageType
 from wellhead.server.config.app import WellheadApp
-from wellhead.server.decorators import WebSocketHandlerDecorator, ignores
+from wellhead.server.decorators import TRACE, WebSocketHandlerDecorator
+from wellhead.server.handlers import heartbeat_audience
 
 pytestmark = pytest.mark.spec("SB-04", "SPH-02")
 
 
-def ignored(client: StompClient, text: bytes) -> bool:
-    return ignores(client.server.handler, client.session, text)
+def ignored(client: StompClient) -> bool:
+    audience = heartbeat_audience(client.server.handler, client.session)
+    return audience is not None and not audience.wants_heartbeats
 
 
 def app_of(config: Config | None = None) -> WellheadApp:
     return WellheadApp(None, config or Config(), controllers=[Chat()])
 
 
-@pytest.mark.parametrize(
-    ("text", "is_sign"), [(b"\n", True), (b"\r\n", True), (b"\n\n", False), (b"\r", False), (b"", False)]
-)
-def test_an_end_of_line_between_frames_is_a_sign_of_life(text: bytes, is_sign: bool) -> None:
+def test_one_between_frames_is_a_sign_of_life() -> None:
     with StompServer(app_of()) as server:
-        assert ignored(server.connected(), text) is is_sign
+        assert ignored(server.connected())
 
 
 def test_one_within_a_frame_is_part_of_it() -> None:
     with StompServer(app_of()) as server:
         client = server.connected()
         client.send_bytes(b"SEND\ndestination:/app/room/7\n\n{")
-        assert not ignored(client, b"\n")
+        assert not ignored(client)
         client.send_bytes(b'"text":"hi"}\0')
-        assert ignored(client, b"\n")
+        assert ignored(client)
 
 
 def test_one_before_connect_is_handled() -> None:
     with StompServer(app_of()) as server:
         client = server.open()
-        assert not ignored(client, b"\n")
+        assert not ignored(client)
         client.send_bytes(b"\n")
-        assert not ignored(client, b"\n")
+        assert not ignored(client)
 
 
 def test_an_interceptor_a_subscriber_and_an_executor_see_them_as_messages() -> None:
@@ -61,12 +60,12 @@ def test_an_interceptor_a_subscriber_and_an_executor_see_them_as_messages() -> N
         channel = server.app.client_inbound_channel
         interceptor = Sees()
         channel.add_interceptor(interceptor)
-        assert not ignored(client, b"\n")
+        assert not ignored(client)
         channel.remove_interceptor(interceptor)
-        assert ignored(client, b"\n")
+        assert ignored(client)
         seen: list[Any] = []
         channel.subscribe(seen.append)
-        assert not ignored(client, b"\n")
+        assert not ignored(client)
         client.send_bytes(b"\n")
         assert [message.headers[MESSAGE_TYPE] for message in seen] == [SimpMessageType.HEARTBEAT]
         channel.unsubscribe(seen.append)
@@ -76,7 +75,7 @@ def test_a_decorator_of_the_users_sees_every_message() -> None:
     with StompServer(app_of()) as server:
         client = server.connected()
         server.handler = WebSocketHandlerDecorator(server.handler)
-        assert not ignored(client, b"\n")
+        assert not ignored(client)
 
 
 class Beating(Config):
@@ -107,3 +106,42 @@ def test_over_a_socket_a_client_that_beats_lives_on(is_seen: bool) -> None:
             client.send("}\0")
             assert client.next_frame().body == b"{\n}"
         assert bool([each for each in seen if each.headers[MESSAGE_TYPE] is SimpMessageType.HEARTBEAT]) is is_seen
+
+
+def test_what_is_remembered_of_a_session_holds_until_its_next_message() -> None:
+    with serving(app_of(Beating())) as served, served.connected("100,0") as client:
+        session = served.session_of(client)
+
+        def send(text: str) -> None:
+            read_ms = session.last_read_ms
+            client.send(text)
+            assert served.wait_until(lambda: session.last_read_ms > read_ms and not session._running)
+
+        send("SUBSCRIBE\nid:0\ndestination:/topic/room/8\n\n\0")
+        send("\n")
+        send("SEND\ndestination:/topic/room/8\n\n{")
+        send("\n")
+        send("}\0")
+        assert client.next_frame().body == b"{\n}"
+
+
+@pytest.mark.spec("LOG-01")
+def test_while_messages_are_logged_it_is_handled(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(app_of(Beating())) as served, served.connected("100,0") as client:
+        session = served.session_of(client)
+
+        def beat() -> None:
+            read_ms = session.last_read_ms
+            client.send("\n")
+            assert served.wait_until(lambda: session.last_read_ms > read_ms)
+
+        beat()  # whether it is ignored is remembered from here on
+        with caplog.at_level(TRACE, "wellhead.server.decorators"):
+            beat()
+            assert served.wait_until(lambda: "Handling" in caplog.text)
+        caplog.clear()
+        beat()
+        client.subscribe("/topic/room/8")
+        client.send("SEND\ndestination:/topic/room/8\n\nhi\0")
+        assert client.next_frame().body == b"hi"
+        assert "Handling" not in caplog.text
