@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellhead.server.framing import text_header
+from wellhead.server.framing import WEB_SOCKET_TEXTS, text_header, whole_text
 from wellhead.server.sockjs.eventsource import EventSourceTransport
 from wellhead.server.sockjs.frame import decode_frame, messages_frame
 from wellhead.server.sockjs.joined import WEB_SOCKET, streamed_texts
@@ -50,3 +50,13 @@ def test_a_codec_of_the_users_gets_messages():
 
     assert streamed_texts("xhr_streaming", Own()) is None
     assert streamed_texts("xhr_streaming", CODEC) is not None
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda transport: transport.name)
+@given(text=TEXTS)
+def test_a_single_text_is_a_broadcast_without_a_tail(transport, text):
+    wrap = transport.framing(None).wrap
+    assert whole_text(streamed_texts(transport.name, CODEC), text.encode()) == wrap(messages_frame([text]))
+    frame = messages_frame([text])
+    assert whole_text(WEB_SOCKET, text.encode()) == text_header(len(frame)) + frame
+    assert whole_text(WEB_SOCKET_TEXTS, text.encode()) == text_header(len(text.encode())) + text.encode()
