@@ -147,6 +147,10 @@ class ConcurrentWebSocketSessionDecorator(WebSocketSessionDecorator):
         """As ``send_text``, for a mailing: what this is part of."""
         self.send_text(head, tail)
 
+    def buffer_message(self, message: WebSocketMessage[Any], judge: bool = True) -> None:
+        """As ``send_message``, for a mailing, likewise."""
+        self.send_message(message)
+
     text_framing: TextFraming | None = None
     """How texts may be written that were made once for many sessions; None: they cannot (``gathering`` can)."""
 

@@ -150,6 +150,11 @@ class WebSocketSessionDecorator:
         return f"{self.__class__.__name__}[{self.delegate!r}]"
 
 
+def is_sockjs(session: WebSocketSession) -> bool:
+    """Whether *session*, however wrapped, is one of SockJS: with heart-beats of its own, and nothing but texts."""
+    return hasattr(WebSocketSessionDecorator.unwrap(session), "disable_heartbeat")
+
+
 class ExceptionWebSocketHandlerDecorator(WebSocketHandlerDecorator):
     """Lets no exception of the handler out: logs it and closes the session with 1011.
 

@@ -7,7 +7,8 @@ share. All that a session gets in one write then is one ``join``.
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Final, Protocol
 
 TEXT: Final = 0x1
@@ -45,6 +46,9 @@ def text_header(length: int) -> bytes:
 class TextFraming(Hashable, Protocol):
     """How sessions of one kind write texts. ``own(before).join(pieces(...))`` is all that one of them gets."""
 
+    binary: TextFraming
+    """How they write what is binary: this one again, where the transport has nothing but texts."""
+
     def own(self, before: bytes) -> bytes:
         """What comes before a tail, which is a whole piece of UTF-8, as it is written."""
         ...
@@ -60,18 +64,23 @@ def whole_text(framing: TextFraming, text: bytes) -> bytes:
     return own.join(framing.pieces(len(own), [b""]))
 
 
-class WebSocketTextFraming:
+class WebSocketFraming:
     """Implements ``TextFraming``: whole frames of a server (RFC 6455 5.2), not compressed."""
+
+    def __init__(self, header_for: Callable[[int], bytes], binary: WebSocketFraming | None = None) -> None:
+        """*header_for* is the header of a frame with so many bytes; *binary* None: it is for binary messages."""
+        self._header_for = header_for
+        self.binary: TextFraming = self if binary is None else binary
 
     def own(self, before: bytes) -> bytes:
         return before
 
     def pieces(self, own_size: int, tails: list[bytes]) -> list[bytes]:
-        pieces = [b""]
+        header_for, pieces = self._header_for, [b""]
         for tail in tails:
-            pieces[-1] += text_header(own_size + len(tail))
+            pieces[-1] += header_for(own_size + len(tail))
             pieces.append(tail)
         return pieces
 
 
-WEB_SOCKET_TEXTS = WebSocketTextFraming()
+WEB_SOCKET_TEXTS = WebSocketFraming(text_header, WebSocketFraming(partial(frame_header, BINARY)))

@@ -102,10 +102,14 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         Raises SessionLimitExceededError (status 4500) when the peer has not taken the earlier messages and too much
         waits.
         """
-        if self._state is not _OPEN:
-            return
         if self._flusher.mailing is not None:
             self._flusher.settle()
+        self.buffer_message(message)
+
+    def buffer_message(self, message: WebSocketMessage[Any], judge: bool = True) -> None:
+        """As ``send_message``, for a mailing, see ``buffer_text``."""
+        if self._state is not _OPEN:
+            return
         size = message.payload_length
         self._queue.append(message)
         self._buffer_size += size
@@ -114,7 +118,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         if not self._asked:
             self._asked = True
             self._flusher.request(self)
-        if self._buffer_size > self.buffer_size_limit:
+        if judge and self._buffer_size > self.buffer_size_limit:
             self._judge()
 
     def send_text(self, head: bytes, tail: bytes) -> None:

@@ -278,11 +278,12 @@ class WritingSession(HandshakenSession):
         return b"".join(pieces)
 
     def _encode(self, message: WebSocketMessage[Any]) -> bytes:
-        if isinstance(message, TextMessage):
+        kind = message.__class__  # isinstance() of these costs a call of Python code
+        if kind is TextMessage or (kind is not BinaryMessage and isinstance(message, TextMessage)):
             if message.is_last and not self._fragmenting:
                 return self._codec.encode_text(message.as_bytes())
             return self._encode_part(TEXT, message)
-        if isinstance(message, BinaryMessage):
+        if kind is BinaryMessage or isinstance(message, BinaryMessage):
             if message.is_last and not self._fragmenting:
                 return self._codec.encode_binary(message.as_bytes())
             return self._encode_part(BINARY, message)

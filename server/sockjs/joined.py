@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ..framing import text_header
+from ..framing import TextFraming, text_header
 from .frame import quote
 from .options import JsonSockJsMessageCodec, SockJsMessageCodec
 
@@ -21,6 +21,7 @@ class StreamedTexts:
         self._before = before + b'a["'
         self._after = b'"]' + after
         self._is_event = is_event
+        self.binary: TextFraming = self
 
     def own(self, before: bytes) -> bytes:
         escaped = _escaped(before)
@@ -36,6 +37,9 @@ class StreamedTexts:
 
 class WebSocketTexts:
     """All texts in one frame, which is one WebSocket message."""
+
+    def __init__(self) -> None:
+        self.binary: TextFraming = self
 
     def own(self, before: bytes) -> bytes:
         return _escaped(before)

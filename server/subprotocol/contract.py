@@ -44,6 +44,11 @@ class SharedText(Protocol):
     """A broadcast as a sub-protocol writes it: a text for each recipient, that ends with what all of them share."""
 
     @property
+    def is_text(self) -> bool:
+        """False: it is a binary message for those whose transport has such."""
+        ...
+
+    @property
     def head(self) -> bytes:
         """What ``Subscription.head`` is when its ``before_tail`` can be used again."""
         ...

@@ -20,7 +20,7 @@ from ..concurrent import (
     ConcurrentWebSocketSessionDecorator,
     OverflowStrategy,
 )
-from ..decorators import WebSocketSessionDecorator
+from ..decorators import WebSocketSessionDecorator, is_sockjs
 from ..exceptions import SessionLimitExceededError
 from ..flush import Flusher
 from ..framing import TextFraming, whole_text
@@ -152,9 +152,10 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
         flusher = getattr(session, "flusher", None)
         if flusher is not self._flusher:
             self._flusher = flusher if not self._sessions else None
-        kind = getattr(WebSocketSessionDecorator.unwrap(session), "transport_kind", "web_socket")
+        native = WebSocketSessionDecorator.unwrap(session)
+        kind = getattr(native, "transport_kind", "web_socket")
         opened_ms = self.task_scheduler.now_ms() if self.task_scheduler else 0
-        holder = SessionHolder(self, concurrent, handler, kind, opened_ms)
+        holder = SessionHolder(self, concurrent, handler, kind, opened_ms, takes_binary=not is_sockjs(native))
         self._sessions[session.id] = self._unheard[session.id] = holder
         self.stats.opened(kind)
         handler.after_session_started(concurrent, self.client_inbound_channel)
@@ -229,7 +230,7 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
             holder = self.target_of(subscription)
             if holder is not None:
                 try:
-                    holder.session.send_text(shared.before_tail(subscription), shared.tail)
+                    holder.send_shared(shared, shared.before_tail(subscription))
                 except Exception as error:
                     self.failed_to_send(holder, error)
 

@@ -18,7 +18,8 @@ from typing import Any, Protocol, TypeVar
 
 from ...messaging.broker.contract import Subscription
 from ...messaging.locks import allocate_lock
-from ..framing import WEB_SOCKET_TEXTS, TextFraming
+from ..framing import TextFraming, WebSocketFraming
+from ..message import BinaryMessage
 from .contract import SharedText
 from .holder import SessionHolder
 
@@ -68,7 +69,7 @@ class _Run:
 @lru_cache(maxsize=1024)
 def _key(framing: TextFraming, head: bytes) -> bytes:
     """What ``Subscription.head`` is while its ``before_tail`` is as *framing* writes it."""
-    return head if framing is WEB_SOCKET_TEXTS else framing.own(head)
+    return head if isinstance(framing, WebSocketFraming) else framing.own(head)
 
 
 class BroadcastMailing:
@@ -123,7 +124,8 @@ class BroadcastMailing:
                 self._is_held = False
 
     def _add(self, endpoint: Targets, subscriptions: Sequence[Subscription], shared: SharedText) -> bool:
-        if subscriptions is not self._subscriptions or shared.head is not self._shared.head:
+        ours = self._shared
+        if subscriptions is not self._subscriptions or shared.head is not ours.head or shared.is_text != ours.is_text:
             return False
         if endpoint is not self._endpoint or not self._runs or not self._has_room(len(shared.tail)):
             return False
@@ -161,8 +163,8 @@ class BroadcastMailing:
         return not runs
 
     def _write_run(self, run: _Run, stop: int) -> None:
-        endpoint, start = self._endpoint, run.position
-        framing: TextFraming | None = None
+        endpoint, start, is_text = self._endpoint, run.position, self._shared.is_text
+        framing: TextFraming | None = None  # of the session before
         for run.position, subscription in enumerate(self._subscriptions[start:stop], start + 1):
             holder: SessionHolder | None = subscription.target
             if holder is None or holder.endpoint is not endpoint:
@@ -173,15 +175,16 @@ class BroadcastMailing:
             if session.text_framing is not framing:
                 framing = session.text_framing
                 if framing is not None:
-                    key, ready = _key(framing, self._shared.head), run.ready(framing)
+                    written = framing if is_text else framing.binary
+                    key, ready = _key(written, self._shared.head), run.ready(written)
             try:
                 if framing is not None:
                     own = subscription.before_tail
                     if subscription.head is not key:
-                        own = self._own(subscription, framing, key)
+                        own = self._own(subscription, written, key)
                     pieces = ready.get(len(own))
                     if pieces is None:
-                        pieces = ready[len(own)] = framing.pieces(len(own), run.tails)
+                        pieces = ready[len(own)] = written.pieces(len(own), run.tails)
                     if session.write_joined(own.join(pieces)):
                         continue
                 self._buffer(holder, subscription, run.tails, True)
@@ -214,6 +217,9 @@ class BroadcastMailing:
         try:
             own = self._shared.before_tail(subscription)
             for tail in tails[:]:  # a failure can lead to one more
-                holder.session.buffer_text(own, tail, judge)
+                if self._shared.is_text or not holder.takes_binary:
+                    holder.session.buffer_text(own, tail, judge)
+                else:
+                    holder.session.buffer_message(BinaryMessage(own + tail), judge)
         except Exception as error:
             self._endpoint.failed_to_send(holder, error)

@@ -24,7 +24,7 @@ from ...messaging.stomp.encoder import StompEncoder
 from ...messaging.stomp.headers import StompHeaderAccessor
 from ..close import CloseStatus, EndReason
 from ..concurrent import ConcurrentWebSocketSessionDecorator, MessageCallback
-from ..decorators import WebSocketSessionDecorator
+from ..decorators import WebSocketSessionDecorator, is_sockjs
 from ..exceptions import SessionLimitExceededError
 from ..message import BinaryMessage, TextMessage, WebSocketMessage
 from ..session import WebSocketSession
@@ -64,12 +64,12 @@ class StompOutbound:
             self._send_other(session, message)
             return
         broadcast, subscription = message.broadcast, message.subscription
-        shared = self._shared_frame(broadcast)
+        shared = self.share(broadcast)
         if shared is None:
             return
         try:
             before = shared.before_tail(subscription)
-            if shared.is_text or _is_sockjs(session):
+            if shared.is_text or is_sockjs(session):
                 session.send_text(before, shared.tail)
             else:
                 session.send_message(BinaryMessage(before + shared.tail))
@@ -79,13 +79,9 @@ class StompOutbound:
             self.send_failed(session, error)
 
     def share(self, broadcast: Broadcast) -> SharedFrame | None:
-        """The bytes of the frames that recipients get of a broadcast whose messages nobody touched. None: not all of
-        them are texts, or there is nothing to send.
+        """The bytes of the frames that recipients get of a broadcast whose messages nobody touched. None: there is
+        nothing to send.
         """
-        shared = self._shared_frame(broadcast)
-        return shared if shared is not None and shared.is_text else None
-
-    def _shared_frame(self, broadcast: Broadcast) -> SharedFrame | None:
         shared: SharedFrame | None = broadcast.encoding
         if shared is None:
             if not isinstance(broadcast.payload, bytes):
@@ -187,7 +183,7 @@ class StompOutbound:
             if not accessor.is_mutable:
                 accessor = StompHeaderAccessor.wrap(message)
             accessor.set_native_header("user-name", user.name)
-        if accessor.heartbeat[1] > 0 and _is_sockjs(session):  # one heart-beat is enough
+        if accessor.heartbeat[1] > 0 and is_sockjs(session):  # one heart-beat is enough
             WebSocketSessionDecorator.unwrap(session).disable_heartbeat()  # type: ignore[attr-defined]  # just asked
         events = self._events
         if events is not None and events.has_receivers(SessionConnectedEvent):
@@ -214,7 +210,7 @@ class StompOutbound:
         payload = message.payload
         try:
             frame = self._encoder.encode_parts(accessor.to_map(), payload)
-            binary = is_binary(payload, accessor.content_type) and not _is_sockjs(session)
+            binary = is_binary(payload, accessor.content_type) and not is_sockjs(session)
             own = BinaryMessage(frame) if binary else TextMessage(frame)
             released = next_message_task(message)
             if released is not None and isinstance(session, ConcurrentWebSocketSessionDecorator):
@@ -249,10 +245,6 @@ def _release_when_queued(own: WebSocketMessage[Any], released: Callable[[], obje
             released()
 
     return queued
-
-
-def _is_sockjs(session: WebSocketSession) -> bool:
-    return hasattr(WebSocketSessionDecorator.unwrap(session), "disable_heartbeat")
 
 
 def _negotiate(connect: StompHeaderAccessor) -> str | None:

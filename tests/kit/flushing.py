@@ -11,7 +11,7 @@ from kit.scheduling import ManualTask, ManualTaskScheduler
 from kit.sessions import FakeWebSocketSession
 from wellhead.server.flush import Flushable, Mailing, Outgoing, message_of
 from wellhead.server.framing import WEB_SOCKET_TEXTS, TextFraming
-from wellhead.server.message import TextMessage, WebSocketMessage
+from wellhead.server.message import BinaryMessage, TextMessage, WebSocketMessage
 
 
 class ManualFlusher:
@@ -156,7 +156,7 @@ class FakeFrameWritingSession(FakeNonBlockingSession):
         if self.send_error is not None:
             raise self.send_error
         self.frame_writes += 1
-        messages: list[WebSocketMessage[Any]] = [TextMessage(text) for text in self.read(texts)]
+        messages = self.read(texts)
         self.writes.append(messages)
         if self.blocked:
             self._pending.extend(messages)
@@ -165,22 +165,22 @@ class FakeFrameWritingSession(FakeNonBlockingSession):
         self.sent.extend(messages)
         return True
 
-    def read(self, texts: bytes) -> list[bytes]:
-        """The texts out of their framing."""
+    def read(self, texts: bytes) -> list[WebSocketMessage[Any]]:
+        """The messages out of their framing."""
         assert self.text_framing is WEB_SOCKET_TEXTS
-        return texts_in(texts)
+        return messages_in(texts)
 
     def when_drained(self, drained: Callable[[], None]) -> None:
         assert self.pending_bytes, "nothing waits"
         self._waiting.append(drained)
 
 
-def texts_in(frames: bytes) -> list[bytes]:
-    """The payloads of whole, unmasked, uncompressed text frames with headers as short as can be."""
-    texts: list[bytes] = []
+def messages_in(frames: bytes) -> list[WebSocketMessage[Any]]:
+    """What is in whole, unmasked, uncompressed text and binary frames with headers as short as can be."""
+    messages: list[WebSocketMessage[Any]] = []
     while frames:
         first, length = frames[:2]
-        assert first == 0x81, f"no whole text frame: {frames[:20]!r}"
+        assert first in (0x81, 0x82), f"no whole text or binary frame: {frames[:20]!r}"
         assert length < 128, "masked"
         start = 2
         if length == 126:
@@ -190,6 +190,7 @@ def texts_in(frames: bytes) -> list[bytes]:
             start, length = 10, int.from_bytes(frames[2:10], "big")
             assert length > 65_535
         assert len(frames) >= start + length, "a frame is cut"
-        texts.append(frames[start : start + length])
+        payload = frames[start : start + length]
+        messages.append(TextMessage(payload) if first == 0x81 else BinaryMessage(payload))
         frames = frames[start + length :]
-    return texts
+    return messages

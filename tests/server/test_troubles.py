@@ -192,7 +192,8 @@ def test_errors_harm_nobody_else():
 
 
 @pytest.mark.spec("SWS-04", "CDS-02", "EVT-01", "LOG-01")
-def test_a_client_that_does_not_read_is_ended_and_harms_nobody(server, caplog):
+@pytest.mark.parametrize("payload", ["x" * 65_536, b"x" * 65_536], ids=["text", "binary"])
+def test_a_client_that_does_not_read_is_ended_and_harms_nobody(server, caplog, payload):
     ended = []
     server.app.events.connect(SessionDisconnectEvent, ended.append)
     slow, quick = server.connected("s9"), server.connected()
@@ -200,8 +201,9 @@ def test_a_client_that_does_not_read_is_ended_and_harms_nobody(server, caplog):
         client.subscribe("/topic/big")
     slow.session.blocked = True
     for _ in range(20):
-        server.app.template.convert_and_send("/topic/big", b"x" * 65_536)
+        server.app.template.convert_and_send("/topic/big", payload)
         assert len(quick.received()) == 1
+    server.runtime.scheduler.advance(0)  # a worker tells of it
     assert slow.closed_with == CloseStatus.SESSION_NOT_RELIABLE
     assert [(event.session_id, event.reason) for event in ended] == [("s9", EndReason.SEND_BUFFER_LIMIT)]
     assert "Terminating 's9'" in caplog.text

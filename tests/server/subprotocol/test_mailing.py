@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import gevent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.chat import Chat, Config
 from kit.flushing import FakeFrameWritingSession, FakeNonBlockingSession, ManualFlusher
+from kit.stomp_socket import serving
 
 from wellhead.messaging.broker.contract import Subscription
 from wellhead.server.close import CloseStatus, EndReason
+from wellhead.server.config.app import WellheadApp
 from wellhead.server.exceptions import SessionLimitExceededError
+from wellhead.server.framing import TextFraming
 from wellhead.server.gathering import concurrent_session
-from wellhead.server.message import TextMessage
+from wellhead.server.message import BinaryMessage, TextMessage, WebSocketMessage
 from wellhead.server.subprotocol.holder import SessionHolder
-from wellhead.server.subprotocol.mailing import BroadcastMailing
+from wellhead.server.subprotocol.mailing import MANY, BroadcastMailing
 
 pytestmark = pytest.mark.spec("SB-03", "CDS-01")
 
@@ -28,8 +33,8 @@ HEAD = b"head "
 class Text:
     """Implements SharedText: head, the subscription's id, a space, tail."""
 
-    def __init__(self, tail: bytes, head: bytes = HEAD) -> None:
-        self.head, self.tail = head, tail
+    def __init__(self, tail: bytes, head: bytes = HEAD, *, is_text: bool = True) -> None:
+        self.head, self.tail, self.is_text = head, tail, is_text
         self.error_for: Subscription | None = None
 
     def before_tail(self, subscription: Subscription) -> bytes:
@@ -76,18 +81,18 @@ class Post:
             self.join(session, **options)
         self.subscriptions = tuple(Subscription(f"s{number}", ids(number), "/a") for number in range(count))
 
-    def join(self, session: Any, **options: Any) -> SessionHolder:
+    def join(self, session: Any, *, takes_binary: bool = True, **options: Any) -> SessionHolder:
         concurrent = concurrent_session(session, **options)
-        holder = SessionHolder(self.endpoint, concurrent, None, "web_socket", 0)  # type: ignore[arg-type]  # no protocol
+        holder = SessionHolder(self.endpoint, concurrent, None, "web_socket", 0, takes_binary=takes_binary)  # type: ignore[arg-type]  # no protocol
         self.endpoint.holders[session.id] = holder
         return holder
 
-    def publish(self, tail: bytes) -> BroadcastMailing:
+    def publish(self, tail: bytes, *, is_text: bool = True) -> BroadcastMailing:
         """As the endpoint does."""
-        mailing = self.flusher.mailing
-        if not isinstance(mailing, BroadcastMailing) or not mailing.add(self.endpoint, self.subscriptions, Text(tail)):
+        mailing, text = self.flusher.mailing, Text(tail, is_text=is_text)
+        if not isinstance(mailing, BroadcastMailing) or not mailing.add(self.endpoint, self.subscriptions, text):
             self.flusher.settle()
-            mailing = BroadcastMailing(self.endpoint, self.subscriptions, Text(tail))
+            mailing = BroadcastMailing(self.endpoint, self.subscriptions, text)
             self.flusher.mail(mailing)
         return mailing
 
@@ -184,6 +189,10 @@ def test_sessions_that_know_nothing_of_frames_get_messages() -> None:
 class Lines:
     """Implements TextFraming: each text in a line, its words joined by hyphens."""
 
+    @property
+    def binary(self) -> TextFraming:
+        return self
+
     def own(self, before: bytes) -> bytes:
         return before.replace(b" ", b"-")
 
@@ -195,11 +204,11 @@ class Lines:
 class LineSession(FakeFrameWritingSession):
     text_framing = Lines()
 
-    def read(self, texts: bytes) -> list[bytes]:
+    def read(self, texts: bytes) -> list[WebSocketMessage[Any]]:
         assert texts.endswith(b"\n") and b" " not in texts
         lines = [line[1:].split(b">", 1) for line in texts.splitlines()]
         assert all(int(size) == len(own) - 2 for size, own in lines), "two bytes are the tail's"
-        return [own.replace(b"-", b" ") for _, own in lines]
+        return [TextMessage(own.replace(b"-", b" ")) for _, own in lines]
 
 
 def test_each_session_gets_texts_in_its_own_framing() -> None:
@@ -222,6 +231,37 @@ def test_each_session_gets_texts_in_its_own_framing() -> None:
     post.flusher.turn()
     assert post.all_got(b" 1", b" 2", b" 3", b" 4", b" 5")
     assert [getattr(session, "frame_writes", None) for session in post.sessions] == [3, 3, None, None, 2, 3, 3, 3]
+
+
+def test_what_is_binary_is_so_where_the_transport_has_such_and_joined_likewise() -> None:
+    post = Post(0)
+    kinds = [FakeFrameWritingSession, LineSession, FakeNonBlockingSession, FakeFrameWritingSession]
+    post.sessions = [kind(f"s{number}", flusher=post.flusher) for number, kind in enumerate(kinds)]
+    post.subscriptions = tuple(Subscription(f"s{number}", f"i {number}", "/a") for number in range(len(kinds)))
+    for session in post.sessions:
+        post.join(session, takes_binary=not isinstance(session, LineSession))
+    post.publish(b" 1", is_text=False)
+    post.publish(b" 2", is_text=False)
+    post.flusher.turn()
+    post.publish(b" 3", is_text=False)
+    post.sessions[1].takes_frames = post.sessions[3].takes_frames = False
+    post.flusher.turn()
+    assert post.all_got(b" 1", b" 2", b" 3")
+    for session in post.sessions:
+        assert {type(message) for message in session.sent} == {
+            TextMessage if isinstance(session, LineSession) else BinaryMessage
+        }
+    assert [getattr(session, "frame_writes", None) for session in post.sessions] == [2, 1, None, 1]
+
+
+def test_texts_and_binaries_are_not_joined_but_come_in_their_order() -> None:
+    post = Post(4)
+    mailing = post.publish(b"1")
+    assert not mailing.add(post.endpoint, post.subscriptions, Text(b"no", is_text=False))
+    post.publish(b"2", is_text=False)
+    post.flusher.turn()
+    assert post.all_got(b"1", b"2")
+    assert [type(message) for message in post.sessions[0].sent] == [TextMessage, BinaryMessage]
 
 
 # -- what can be added
@@ -704,3 +744,28 @@ def test_a_thread_that_settles_leaves_the_limits_to_the_loop() -> None:
     post.publish(b"z")
     post.flusher.turn()
     assert [id for id, error in post.endpoint.failures if isinstance(error, SessionLimitExceededError)] == ["s3"]
+
+
+@pytest.mark.spec("SPH-04")
+def test_over_sockets_octets_are_binary_for_many_and_for_few() -> None:
+    with serving(WellheadApp(None, Config(), controllers=[Chat()])) as served, ExitStack() as stack:
+        clients = [stack.enter_context(served.connected()) for _ in range(MANY + 1)]
+        for client in clients:
+            client.subscribe("/topic/many")
+        clients[0].subscribe("/topic/few", "1")
+        template = served.app.template
+
+        def publish() -> None:
+            for number in range(3):
+                template.convert_and_send(
+                    "/topic/many", b"\xff\0%d" % number, {"contentType": "application/octet-stream"}
+                )
+            template.convert_and_send("/topic/few", b"\xffend")
+
+        served.running.call(publish)
+        for client in clients:
+            for number in range(3):
+                frame = client.receive()
+                assert isinstance(frame, bytes)
+                assert frame.endswith(b"\n\n\xff\0%d\0" % number)
+        assert clients[0].receive().endswith(b"\n\n\xffend\0")
