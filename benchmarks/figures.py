@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
@@ -16,6 +19,9 @@ from .processes import BenchmarkError, Contender, Server, running
 
 T = TypeVar("T")
 Values = Mapping[str, float]
+
+_SPINS = 7
+"""So often a piece of work is timed, of which the shortest time counts."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,8 @@ def number(value: float) -> str:
 
 def table(figures: Sequence[Figure], command: str) -> str:
     """The Markdown table of *figures* with when, where and how they were measured."""
-    head = f"{date.today().isoformat()}, {machine()}, `{command}`."
+    pace = f"a core keeps {pace_beside_another():.0%} of its pace while another one works"
+    head = f"{date.today().isoformat()}, {machine()}, {pace}, `{command}`."
     columns = ("what", "case", "server", "quantity", "median", "ratio", "limit")
     rows = [figure.row() for figure in figures if not figure.drawn]
     return "\n".join((head, "", f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns), *rows)) + "\n"
@@ -190,6 +197,28 @@ def machine() -> str:
     memory = next((int(line.split()[1]) / 2**20 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
     cpu = f"{len(os.sched_getaffinity(0))} x {names[0] if names else platform.machine()}"
     return f"{cpu}, {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def pace_beside_another() -> float:
+    """The share that a core keeps while another one is busy: far below 1 where both are threads of one core."""
+    alone = min(_spin() for _ in range(_SPINS))
+    with subprocess.Popen([sys.executable, "-uc", "print()\nwhile True: pass"], stdout=subprocess.PIPE) as busy:
+        assert busy.stdout is not None
+        busy.stdout.readline()
+        try:
+            beside = min(_spin() for _ in range(_SPINS))
+        finally:
+            busy.kill()
+    return alone / beside
+
+
+def _spin() -> float:
+    """The CPU time, in seconds, of a piece of work that is always the same."""
+    seen: dict[int, int] = {}
+    began = time.process_time()
+    for number in range(100_000):
+        seen[number & 255] = (number, seen.get(number & 127))[0]
+    return time.process_time() - began
 
 
 def _lines(path: str) -> Iterator[str]:
