@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from .channel import (
     INDEFINITE_TIMEOUT,
@@ -124,16 +124,7 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
             if passed is None:
                 return False
             message = passed
-        handler: MessageHandler | None = None
-        try:  # as `_deliver`, one call less for each message
-            if freezes:
-                headers = message._headers
-                if headers.__class__ is MutableMessageHeaders:
-                    headers.freeze()
-            for handler in handlers:
-                handler.handle_message(message)
-        except BaseException as error:
-            self._not_delivered(message, handler, error)
+        self._deliver(message, freezes, handlers)
         return True
 
     def send_broadcast(
@@ -199,16 +190,12 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
             for handler in handlers:
                 handler.handle_message(message)
         except BaseException as error:
-            self._not_delivered(message, handler, error)
-
-    def _not_delivered(self, message: Message[Any], handler: MessageHandler | None, error: BaseException) -> NoReturn:
-        """*error*, which is being handled, came from *handler*, or without one from before all of them."""
-        self._complete_unsent(message, None, error)
-        if isinstance(error, MessagingError) or not isinstance(error, Exception):
-            raise error
-        if handler is not None:
-            raise self._handling_error(message, handler) from error
-        raise MessageDeliveryError(f"Failed to send message to {self}", message) from error
+            self._complete_unsent(message, None, error)
+            if isinstance(error, MessagingError) or not isinstance(error, Exception):
+                raise
+            if handler is not None:
+                raise self._handling_error(message, handler) from error
+            raise MessageDeliveryError(f"Failed to send message to {self}", message) from error
 
     def _send_internal(self, message: Message[Any], timeout_ms: int) -> bool:
         executor = self._executor

@@ -106,14 +106,17 @@ class AbstractBrokerMessageHandler:
         if self._running:
             self._handle_client_message(message)
         else:
-            logger.debug("%s is not running: message of a client ignored", self)
+            self._ignore("a client")
 
     def handle_application_message(self, message: Message[Any]) -> None:
         """A message of the broker channel: what the application publishes, and what was addressed to users."""
         if self._running:
             self._handle_application_message(message)
         else:
-            logger.debug("%s is not running: message of the application ignored", self)
+            self._ignore("the application")
+
+    def _ignore(self, sender: str) -> None:
+        logger.debug("%s is not running: message of %s ignored", self, sender)
 
     def _handle_client_message(self, message: Message[Any]) -> None:
         raise TypeError(f"{type(self).__name__} does not say what to do with messages")

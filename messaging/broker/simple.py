@@ -152,7 +152,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     def handle_message(self, message: Message[Any]) -> None:
         if not self._running:
-            super().handle_message(message)
+            self._ignore("a client")
             return
         headers = message._headers
         values = (headers if headers is not None else message.headers)._map
@@ -176,7 +176,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
     def handle_application_message(self, message: Message[Any]) -> None:
         """No receipt, whatever the headers say: what a client sent was acknowledged where it came in."""
         if not self._running:
-            super().handle_application_message(message)
+            self._ignore("the application")
             return
         headers = message._headers
         values = (headers if headers is not None else message.headers)._map
