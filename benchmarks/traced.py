@@ -45,6 +45,7 @@ def main() -> None:
 
     monkey.patch_all()
     # Before the first greenlet: it hands them on to those that it starts.
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 asks for it at settrace alone
     sys.settrace(trace)
     sys.setprofile(profile)
     from samples.conformance import Conformance, Controller
