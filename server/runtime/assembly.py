@@ -120,12 +120,28 @@ class FrameAssembler:
         stop = start + length
         if stop > size:
             return position
-        if opcode == CLOSE and self._protocol is None and self._mask_bit:
+        if self._mask_bit and (opcode == PING or opcode == CLOSE and self._protocol is None):
             payload = apply_mask(buffer[start:stop], buffer[start - 4 : start])
+            if opcode == PING:
+                self._take_ping(payload, events)
+                return stop
             if self._take_close(payload, events):
                 return stop
         self._feed(bytes(buffer[position:stop]), opcode, events)
         return stop
+
+    def _take_ping(self, payload: bytes, events: list[Event]) -> None:
+        """Take a client's ping, also between fragments, and answer it. A short way: one read can bring thousands."""
+        events.append((PING, payload))
+        if not self._close_sent:
+            self._to_be_sent().append(header(FIN | PONG, 0, len(payload)) + payload)
+
+    def _to_be_sent(self) -> list[bytes]:
+        """`outgoing`, to add to."""
+        outgoing = self.outgoing
+        if not isinstance(outgoing, list):
+            outgoing = self.outgoing = []
+        return outgoing
 
     def _take_close(self, payload: bytes, events: list[Event]) -> bool:
         """Take a client's close frame and answer it; False when it is wrong. A short way: all may come at once."""
@@ -135,7 +151,7 @@ class FrameAssembler:
             return False  # The protocol object knows how to fail.
         if not self._close_sent:
             self._close_sent = True
-            self.outgoing = [*self.outgoing, header(FIN | CLOSE, 0, len(payload)) + payload]
+            self._to_be_sent().append(header(FIN | CLOSE, 0, len(payload)) + payload)
         events.append((CLOSE, int(close.code), close.reason))
         self._end()
         return True
@@ -274,7 +290,7 @@ class FrameAssembler:
         """Take what the protocol wants sent, see whether it ended, drop it at a message boundary."""
         frames = protocol.data_to_send()
         if frames and not self._close_sent:  # RFC 6455 5.5.1: nothing of ours follows our close frame
-            self.outgoing = [*self.outgoing, *filter(None, frames)]  # an empty one means the end of the stream
+            self._to_be_sent().extend(filter(None, frames))  # an empty one means the end of the stream
         if protocol.close_sent is not None:
             self._close_sent = True
             if protocol.close_rcvd is None:

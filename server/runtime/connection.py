@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _READ = 1
 _READ_SIZE = 64 * 1024
+_COMPRESSED_READ_SIZE = 4 * 1024
+"""What is read can become a thousand times as much, and all of it goes into the mailbox before its limit is judged."""
 
 _OPEN = ConnectionState.OPEN
 _PEER_CLOSED = ConnectionState.PEER_CLOSED
@@ -102,7 +104,7 @@ class WebSocketConnection(EndingSession):
 
     def _on_readable(self) -> None:
         try:
-            data = self._socket.recv(_READ_SIZE)
+            data = self._socket.recv(_READ_SIZE if self._codec.is_plain else _COMPRESSED_READ_SIZE)
         except BlockingIOError:
             return
         except OSError as error:

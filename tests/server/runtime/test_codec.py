@@ -151,6 +151,24 @@ def test_a_ping_is_answered_with_its_payload_and_a_pong_is_not_answered() -> Non
 
 
 @pytest.mark.spec("WSA-02")
+def test_each_of_many_pings_is_answered_in_order_without_the_protocol_object() -> None:
+    receiver = codec()
+    payloads = [b"%d" % number for number in range(1_000)]
+    events = receiver.receive_data(b"".join(frame(9, payload) for payload in payloads))
+    assert events == [(PING, payload) for payload in payloads]
+    assert receiver.outgoing == [b"\x8a" + bytes([len(payload)]) + payload for payload in payloads]
+    assert receiver._protocol is None
+
+
+@pytest.mark.spec("WSA-02")
+def test_a_ping_after_our_close_frame_is_not_answered() -> None:
+    receiver = codec()
+    receiver.encode_close(1000)
+    assert receiver.receive_data(frame(9, b"late") + frame(1, b"text")) == [(PING, b"late"), (TEXT, b"text", True)]
+    assert receiver.data_to_send() == b""
+
+
+@pytest.mark.spec("WSA-02")
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_fragments_become_one_message_and_control_frames_may_come_between(opcode: int) -> None:
     receiver = codec()

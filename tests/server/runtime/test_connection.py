@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -537,6 +538,26 @@ def test_reading_stops_at_a_full_mailbox_and_goes_on_at_half(option: dict[str, i
             assert session._reading
 
     serve(talk, hold, TransportOptions(**option))
+
+
+@pytest.mark.spec("WSA-01")
+def test_what_one_read_expands_to_is_bounded_although_the_mailbox_is_judged_after_it() -> None:
+    gate = Gate()
+
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        deflate = (("Sec-WebSocket-Extensions", "permessage-deflate"),)
+        with RawClient(running.port, "/ws", headers=deflate) as client:
+            client.send("first")
+            assert gate.reached.wait(TIMEOUT)
+            session = handler.sessions[0]
+            compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+            bomb = (compressor.compress(b"a" * 65_536) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+            client.send_bytes(frame(TEXT, bomb, rsv=4) * 600)
+            assert wait_until(running, lambda: not session._reading)
+            assert session._mailbox_bytes <= (1 << 20) + 4096 * 1032
+            gate.open()
+
+    serve(talk, lambda session, message: gate.wait(), TransportOptions(deflate=True))
 
 
 @pytest.mark.spec("WSA-01")
