@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blinker import Signal
 
+from .exceptions import is_passed_on, remark_on
 from .message import Message
 
 if TYPE_CHECKING:
@@ -158,8 +159,10 @@ class ApplicationEvents:
         for receiver in [*_receivers(self._first, type(event)), *_receivers(self._last, type(event))]:
             try:
                 receiver(event)
-            except Exception:  # an event is news, not a request: who tells it must not suffer from who hears it
-                logger.exception("Error publishing %s", event)
+            except BaseException as error:  # an event is news: who tells it must not suffer from who hears it
+                if is_passed_on(error):
+                    raise
+                logger.exception("Error publishing %s%s", event, remark_on(error))
 
 
 def _signal(signals: dict[type, Signal], event_type: type) -> Signal:

@@ -17,10 +17,13 @@
 
 Spring's IllegalArgumentException is ``ValueError``, IllegalStateException ``RuntimeError`` and
 UnsupportedOperationException ``TypeError``. Behaviour id: EXC-01.
+
+What comes out of an application's code and is no ``Exception`` is treated by one rule, see ``is_passed_on``.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,10 +33,21 @@ if TYPE_CHECKING:
 class MessagingError(Exception):
     """Something went wrong with a message; ``str()`` names that message, ``description`` does not."""
 
-    def __init__(self, description: str = "", failed_message: Message[Any] | None = None) -> None:
+    client_description: str | None = None
+    """What a client is told where the description is for the log alone; None: the description."""
+
+    def __init__(
+        self,
+        description: str = "",
+        failed_message: Message[Any] | None = None,
+        *,
+        client_description: str | None = None,
+    ) -> None:
         super().__init__(description)
         self.description = description
-        """The text alone, which is what a client may be told. Never None, may be empty."""
+        """The text alone. Never None, may be empty. A client is told it, unless there is a ``client_description``."""
+        if client_description is not None:
+            self.client_description = client_description
         self.failed_message = failed_message
         """The message that failed, or None when there is none."""
 
@@ -93,6 +107,39 @@ class TaskRejectedError(RuntimeError):
     """An executor takes no more work: it is shut down, or all its threads and its queue are full."""
 
 
+_FOR_THE_LOG = re.compile(r"\[payload=| at 0x[0-9A-Fa-f]")
+"""What only the repr of a message or of an object has in it."""
+
+
 def describe(error: BaseException) -> str:
-    """What a client may be told of an error: its text without the message that failed."""
-    return error.description if isinstance(error, MessagingError) else str(error)
+    """What a client may be told of an error: its text without the message that failed.
+
+    Empty for a text that shows any message, and with it session attributes and the user, or an object's address.
+    """
+    if not isinstance(error, MessagingError):
+        text = str(error)
+    elif error.client_description is None:
+        text = error.description
+    else:
+        text = error.client_description
+    return "" if _FOR_THE_LOG.search(text) else text
+
+
+def is_passed_on(error: BaseException) -> bool:
+    """Whether an error out of an application's code is not that code's failure: KeyboardInterrupt, which is the
+    program's, and gevent's GreenletExit, which ends the greenlet.
+
+    Everything else is treated like any ``Exception`` of that code, by whoever has called it on nobody's behalf: a
+    gevent.Timeout that nobody caught, a cancellation, SystemExit. Channels and templates pass on what is no
+    ``Exception``: it may be the sender's own gevent.Timeout.
+    """
+    if isinstance(error, Exception):
+        return False
+    return isinstance(error, KeyboardInterrupt) or any(each.__name__ == "GreenletExit" for each in type(error).__mro__)
+
+
+def remark_on(error: BaseException) -> str:
+    """For the end of a log line: that SystemExit does not end the server; empty for all other errors."""
+    if isinstance(error, SystemExit):
+        return f": SystemExit({error.code!r}) from an application's code does not end the server"
+    return ""

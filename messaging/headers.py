@@ -58,13 +58,11 @@ class MessageHeaders(_MappingBase):
     held. The id is only generated when somebody asks for it: it costs more than the rest of a message.
     """
 
-    __slots__ = ("_map", "_pending")
-    _pending: bool
-    """Whether there is something that is only made when somebody looks at it."""
+    __slots__ = ("_map", "_unmade")
+    _unmade: str | None
+    """The header that is only made when somebody looks at it: the id, if any."""
     _map: dict[str, Any]
-    """Everything but what is pending. Stations on the hot path read this instead of calling ``get``."""
-    _made_late = ID
-    """The header that is pending, if any is."""
+    """Everything but what is unmade. Stations on the hot path read this instead of calling ``get``."""
 
     def __init__(
         self, headers: Mapping[str, Any] | None = None, *, id: uuid.UUID | None = None, timestamp: int | None = None
@@ -87,15 +85,15 @@ class MessageHeaders(_MappingBase):
         elif timestamp >= 0:
             values[TIMESTAMP] = timestamp
         self._map = values
-        self._pending = id is None
+        self._unmade = ID if id is None else None
 
     def _complete(self) -> dict[str, Any]:
         """All values, with the id made if it is still to be made."""
-        if self._pending:
+        if self._unmade is not None:
             generated = _Ids.generate()
             if generated != ID_VALUE_NONE:
                 self._map.setdefault(ID, generated)  # the first of two threads wins, and both see its id
-            self._pending = False
+            self._unmade = None
         return self._map
 
     def _copy(self) -> dict[str, Any]:
@@ -103,7 +101,7 @@ class MessageHeaders(_MappingBase):
         return self._map.copy()
 
     def __getitem__(self, name: str) -> Any:
-        if self._pending and name == self._made_late:
+        if name == self._unmade:
             self._complete()
         return self._map[name]
 
@@ -136,7 +134,7 @@ class MessageHeaders(_MappingBase):
 
         Raises ValueError when *type* is given and the value is of another type.
         """
-        if self._pending and name == self._made_late:
+        if name == self._unmade:
             self._complete()
         value = self._map.get(name, default)
         if type is not None and value is not None and not isinstance(value, type):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .channel import INDEFINITE_TIMEOUT, BroadcastMessages, ChannelInterceptor, MessageChannel
-from .exceptions import MessageDeliveryError, MessagingError
+from .exceptions import MessageDeliveryError, MessagingError, is_passed_on, remark_on
 from .message import Message
 
 logger = logging.getLogger(__name__)
 
 PreSend = Callable[[Message[Any], MessageChannel], "Message[Any] | None"]
+
+_unnamed = itertools.count(1)
+"""Numbers for channels without a name, which errors name to clients: no addresses."""
 
 
 def overrides(interceptor: object, base: type, hook: str) -> bool:
@@ -59,7 +63,7 @@ class AbstractMessageChannel:
     """
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = name or f"{type(self).__name__}@{id(self):x}"
+        self.name = name or f"{type(self).__name__}@{next(_unnamed)}"
         self._changing = threading.Lock()
         """Guards replacing the interceptors (and a subclass' subscribers) against another thread doing the same."""
         self._interceptors: tuple[ChannelInterceptor, ...] = ()
@@ -192,8 +196,10 @@ class AbstractMessageChannel:
             if position < passed:
                 try:
                     hook(message, self, sent, error)
-                except Exception:  # the message is on its way: a failing hook must not say otherwise
-                    logger.exception("Exception from after_send_completion of %s", hook)
+                except BaseException as failure:  # the message is on its way: a failing hook must not say otherwise
+                    if is_passed_on(failure):
+                        raise
+                    logger.exception("Exception from after_send_completion of %s%s", hook, remark_on(failure))
 
     def _log_veto(self, hook: PreSend, message: Message[Any]) -> None:
         if logger.isEnabledFor(logging.DEBUG):

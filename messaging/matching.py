@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import cmp_to_key
 from typing import Any, Protocol, TypeAlias
 
-from .pattern import CompiledPattern
+from .pattern import CompiledPattern, client_segments, segments
+from .pattern_program import charge
 
 PatternComparator: TypeAlias = Callable[[str | None, str | None], int]
 
@@ -21,7 +22,10 @@ CACHE_LIMIT = 65_536
 ACCESS_LIMIT = 1_000_000
 """Character accesses (steps, for patterns that need them counted one by one) after which a match gives up."""
 
-# What clients subscribe to must not fill the memory: longer patterns are compiled each time.
+CLIENT_PATTERN_LENGTH = 256
+"""Characters that a pattern sent by a client may have."""
+
+# Patterns of clients do not come here; still, what is long is compiled each time rather than fill the memory.
 _CACHED_PATTERN_LENGTH = 1024
 
 
@@ -194,6 +198,31 @@ class AntPathMatcher(PathMatcher):
 
         return compare
 
+    def compile_for_client(self, pattern: str, *, with_regex: bool = False) -> CompiledPattern:
+        """A pattern that somebody sent, for `match_for_client`; not cached: it lives as long as the caller keeps it.
+
+        Raises ValueError when it has more than 256 characters, when it has an expression although *with_regex* is
+        False, when an expression is malformed, and when all of them have more than 128 instructions.
+        """
+        if len(pattern) > CLIENT_PATTERN_LENGTH:
+            raise ValueError(f"a pattern can have {CLIENT_PATTERN_LENGTH} characters and no more")
+        exact_prefix = self._case_sensitive and not self._trim_tokens
+        compiler = client_segments(self._case_sensitive, with_regex)
+        return CompiledPattern(pattern, self._tokens(pattern), self._separator, compiler, exact_prefix)
+
+    def match_for_client(self, compiled: CompiledPattern, path: "CutPath", budget: list[int]) -> bool:
+        """As `match`. What it takes is taken off *budget*; raises RuntimeError when that is not enough."""
+        if path.leading is not compiled.leading:
+            return False
+        if compiled.prefix is not None and path.is_plain:
+            if not path.text.startswith(compiled.prefix):
+                return False
+            if compiled.subtree is not None:
+                return path.text.startswith(compiled.subtree) or path.text == compiled.prefix
+        if compiled.cost:
+            charge(budget, compiled.cost)
+        return compiled.match(path.parts, path.trailing, None, budget)
+
     def _match(self, compiled: CompiledPattern, path: str, variables: dict[str, str] | None) -> bool:
         if path.startswith(self._separator) is not compiled.leading:
             return False
@@ -220,7 +249,8 @@ class AntPathMatcher(PathMatcher):
 
     def _compile(self, pattern: str) -> CompiledPattern:
         exact_prefix = self._case_sensitive and not self._trim_tokens
-        compiled = CompiledPattern(pattern, self._tokens(pattern), self._separator, self._case_sensitive, exact_prefix)
+        compiler = segments(self._case_sensitive)
+        compiled = CompiledPattern(pattern, self._tokens(pattern), self._separator, compiler, exact_prefix)
         if self._caching and len(pattern) <= _CACHED_PATTERN_LENGTH:
             if len(self._patterns) < CACHE_LIMIT:
                 self._patterns[pattern] = compiled
@@ -228,6 +258,27 @@ class AntPathMatcher(PathMatcher):
                 self._caching = False
                 self._patterns.clear()
         return compiled
+
+
+class CutPath:
+    """A path that many patterns of one matcher are held against: cut once, and only when one of them looks inside."""
+
+    __slots__ = ("_parts", "is_plain", "leading", "matcher", "text", "trailing")
+
+    def __init__(self, matcher: AntPathMatcher, text: str) -> None:
+        self.text = text
+        self.leading = text.startswith(matcher.separator)
+        self.trailing = text.endswith(matcher.separator)
+        self.is_plain = matcher.separator * 2 not in text
+        """Without empty segments."""
+        self.matcher = matcher
+        self._parts: list[str] | None = None
+
+    @property
+    def parts(self) -> list[str]:
+        if self._parts is None:
+            self._parts = self.matcher._tokens(self.text)
+        return self._parts
 
 
 def _combine_extensions(pattern1: str, pattern2: str, extension_at: int) -> str:

@@ -12,13 +12,38 @@ if TYPE_CHECKING:
     from .header_accessor import MessageHeaderAccessor
 
 
-class SharedNativeHeaders(dict[str, tuple[str, ...]]):
+class FrozenValues(list[str]):
+    """The values of a native header that cannot be changed any more: equal to a list, as whoever reads them expects.
+
+    Copies and pickles are plain lists. Differs from Spring, which makes the map read-only and not its lists.
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("These native headers cannot be changed")
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
+        return list, (tuple(self),)
+
+
+def frozen_values(native: Mapping[str, Iterable[str]]) -> dict[str, FrozenValues]:
+    """A copy whose values cannot be changed."""
+    return {
+        name: values if values.__class__ is FrozenValues else FrozenValues(values) for name, values in native.items()
+    }
+
+
+class SharedNativeHeaders(dict[str, FrozenValues]):
     """Native headers that messages share until somebody looks at them, then each gets its own. Never changed."""
 
     __slots__ = ("for_recipients",)
 
     def __init__(self, native: Mapping[str, Iterable[str]]) -> None:
-        super().__init__({name: tuple(values) for name, values in native.items()})
+        super().__init__(frozen_values(native))
         self.for_recipients: Any = None
         """What the broker keeps here of its work; nobody else looks."""
 
@@ -33,12 +58,10 @@ class MutableMessageHeaders(MessageHeaders):
     """Headers that their accessor may still change. Reading is as for any headers.
 
     Made without an accessor, they make one when somebody asks for it: most messages of clients pass all stations
-    without one. What may be pending is a copy of native headers that are shared.
+    without one. What may be unmade are native headers of their own, in place of those that they share.
     """
 
     __slots__ = ("__weakref__", "_accessor", "_accessor_type", "_mutable")
-
-    _made_late = NATIVE_HEADERS  # an id is made when they are frozen, if one is wanted
 
     def __init__(
         self,
@@ -48,7 +71,7 @@ class MutableMessageHeaders(MessageHeaders):
     ) -> None:
         """*values* are these headers' own from now on."""
         self._map = values
-        self._pending = False
+        self._unmade = None  # an id is made when they are frozen, if one is wanted
         self._accessor_type = accessor_type
         """Of the accessor that there is or will be."""
         self._accessor = accessor
@@ -72,16 +95,17 @@ class MutableMessageHeaders(MessageHeaders):
         if self._accessor is not None:
             self._accessor.set_immutable()
         elif self._mutable:
-            if not self._pending:
+            if self._unmade is None:
                 self._accessor_type._freeze(self._map)
             self._mutable = False
 
     def _complete(self) -> dict[str, Any]:
         """All values, with native headers of this message's own."""
-        if self._pending:
-            native = {name: [*values] for name, values in self._map[NATIVE_HEADERS].items()}
-            self._map[NATIVE_HEADERS] = native if self._mutable else MappingProxyType(native)
-            self._pending = False
+        if self._unmade is not None:
+            shared = self._map[NATIVE_HEADERS]
+            own = {name: [*values] for name, values in shared.items()} if self._mutable else MappingProxyType(shared)
+            self._map[NATIVE_HEADERS] = own
+            self._unmade = None
         return self._map
 
     def _copy(self) -> dict[str, Any]:

@@ -9,13 +9,7 @@ from typing import Any, Self
 from .header_accessor import MessageHeaderAccessor
 from .headers import NATIVE_HEADERS as NATIVE_HEADERS
 from .message import Message
-from .mutable_headers import MutableMessageHeaders
-
-
-def native_headers_of(headers: Mapping[str, Any]) -> Mapping[str, list[str]] | None:
-    """The native headers inside any header mapping; read-only for the caller, or None."""
-    native: Mapping[str, list[str]] | None = headers.get(NATIVE_HEADERS)
-    return native
+from .mutable_headers import MutableMessageHeaders, frozen_values
 
 
 def first_native_header(headers: Mapping[str, Any], name: str) -> str | None:
@@ -57,11 +51,13 @@ class NativeMessageHeaderAccessor(MessageHeaderAccessor):
     def _freeze(values: dict[str, Any]) -> None:
         native = values.get(NATIVE_HEADERS)
         if native is not None:
-            values[NATIVE_HEADERS] = MappingProxyType(native)
+            values[NATIVE_HEADERS] = MappingProxyType(frozen_values(native))
 
     def set_immutable(self) -> None:
         if self._mutable:
             self._freeze(self._map)
+            if self._native is not None:
+                self._native = dict(self._map[NATIVE_HEADERS])
             super().set_immutable()
 
     def to_map(self) -> dict[str, Any]:

@@ -8,12 +8,23 @@ not even one sent by a client, can make it backtrack without end. Where arithmet
 steps for a text, `re` does the work instead.
 
 What an attempt costs is taken off a budget, a list of one number: the character accesses that are left.
+
+Patterns of clients are compiled by `client_segments`: to less memory, and so that each step of theirs is counted.
 """
 
 import re
-from typing import Protocol
+from collections.abc import Callable
+from itertools import chain
+from typing import Protocol, TypeAlias
 
-from .pattern_program import MARK, Fragment, RegexParser, charge, literal, run, sequence
+from .pattern_glob import GlobSegment
+from .pattern_program import MARK, Fragment, RegexParser, charge, literal, program_size, run, sequence
+
+CLIENT_PROGRAM_LIMIT = 128
+"""Instructions that the expressions of one client's pattern may have in all."""
+
+_WILD = re.compile(r"[*?{]")
+_LONG = 16  # segments beyond which even plain ones are worth counting
 
 
 class _Segment(Protocol):
@@ -22,10 +33,14 @@ class _Segment(Protocol):
     def match(self, text: str, variables: dict[str, str] | None, budget: list[int]) -> bool: ...
 
 
+SegmentCompiler: TypeAlias = Callable[[str], str | _Segment]
+
+
 class CompiledPattern:
     """Segments in blocks: `/a/**/b/*/**/c` has the head `a`, one middle block `b *` and the tail `c`."""
 
     __slots__ = (
+        "cost",
         "head",
         "is_literal",
         "leading",
@@ -38,19 +53,22 @@ class CompiledPattern:
     )
 
     def __init__(
-        self, pattern: str, tokens: list[str], separator: str, case_sensitive: bool, exact_prefix: bool
+        self, pattern: str, tokens: list[str], separator: str, compile_segment: SegmentCompiler, exact_prefix: bool
     ) -> None:
         blocks: list[list[str | _Segment]] = [[]]
         for token in tokens:
             if token == "**":
                 blocks.append([])
             else:
-                blocks[-1].append(_compile_segment(token, case_sensitive))
+                blocks[-1].append(compile_segment(token))
         self.leading = pattern.startswith(separator)
         self.trailing = pattern.endswith(separator)
         self.head = blocks[0]
         self.middle = [block for block in blocks[1:-1] if block]
         self.tail = blocks[-1] if len(blocks) > 1 else None
+        is_cheap = not self.middle and len(tokens) <= _LONG and all(map(_is_cheap, chain.from_iterable(blocks)))
+        self.cost = 0 if is_cheap else 1 + len(tokens) // 4
+        """What to take off the budget of an attempt for its plain segments; 0 where all are and they are few."""
         self.lone_star_last = len(blocks) == 1 and bool(tokens) and tokens[-1] == "*"
         literals = 0
         while literals < len(self.head) and isinstance(self.head[literals], str):
@@ -90,6 +108,10 @@ class CompiledPattern:
         if self.tail is None and len(parts) >= len(self.head):
             return len(parts) == len(self.head) and trailing is self.trailing
         return True
+
+
+def _is_cheap(segment: str | _Segment) -> bool:
+    return isinstance(segment, str | _AnyPart)
 
 
 def _match_block(
@@ -152,19 +174,22 @@ class _Compound(_Segment):
 
     __slots__ = ("_capturing", "_names", "_program", "_re_length", "_re_match", "_token")
 
-    def __init__(self, token: str, case_sensitive: bool) -> None:
+    def __init__(self, token: str, case_sensitive: bool, size_limit: int | None = None) -> None:
+        """With *size_limit* the program has so many instructions at most, and `re` does none of the work: what it needs
+        is not counted.
+        """
         try:
-            self._build(token, re.DOTALL if case_sensitive else re.DOTALL | re.IGNORECASE)
+            self._build(token, re.DOTALL if case_sensitive else re.DOTALL | re.IGNORECASE, size_limit)
         except (re.error, OverflowError) as error:
             raise ValueError(f"Invalid regex in the pattern segment {token}: {error}") from error
 
-    def _build(self, token: str, flags: int) -> None:
+    def _build(self, token: str, flags: int, size_limit: int | None) -> None:
         self._token = token
         self._names: list[str] = []
         self._capturing = False
         fragments: list[Fragment] = []
         source = ""
-        for kind, text in _split_segment(token):
+        for kind, text in split_segment(token):
             if kind == "text":
                 fragments.extend(literal(char, flags) for char in text)
                 source += re.escape(text)
@@ -181,8 +206,17 @@ class _Compound(_Segment):
                 source += wildcard
         whole = sequence(fragments)
         self._program = whole.code
+        if size_limit is not None:
+            if self.size > size_limit:
+                raise ValueError(f"The expressions of a pattern are too large, {size_limit} instructions are left")
+            self._re_length = -1
+            return
         self._re_length = whole.provable_length()
         self._re_match = re.compile(source, flags).fullmatch
+
+    @property
+    def size(self) -> int:
+        return program_size(self._program)
 
     def match(self, text: str, variables: dict[str, str] | None, budget: list[int]) -> bool:
         if len(text) <= self._re_length:
@@ -217,8 +251,37 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _compile_segment(token: str, case_sensitive: bool) -> str | _Segment:
-    pieces = _split_segment(token)
+def segments(case_sensitive: bool) -> SegmentCompiler:
+    """Compiles the patterns of the application."""
+
+    def compile_segment(token: str) -> str | _Segment:
+        return _simple(token, split_segment(token), case_sensitive) or _Compound(token, case_sensitive)
+
+    return compile_segment
+
+
+def client_segments(case_sensitive: bool, with_regex: bool) -> SegmentCompiler:
+    """Compiles one pattern of a client; raises ValueError when it is more than a client may ask for."""
+    room = CLIENT_PROGRAM_LIMIT
+
+    def compile_segment(token: str) -> str | _Segment:
+        nonlocal room
+        if case_sensitive and not _WILD.search(token):
+            return token
+        pieces = split_segment(token)
+        if not any(kind == "{" and ":" in text for kind, text in pieces):
+            return _simple(token, pieces, case_sensitive) or GlobSegment(pieces, case_sensitive)
+        if not with_regex:
+            raise ValueError("expressions as in {name:regex} are switched off for subscriptions")
+        compound = _Compound(token, case_sensitive, room)
+        room -= compound.size
+        return compound
+
+    return compile_segment
+
+
+def _simple(token: str, pieces: list[tuple[str, str]], case_sensitive: bool) -> str | _Segment | None:
+    """A segment without mixed wildcards."""
     if all(kind == "text" for kind, _ in pieces):
         return token if case_sensitive else _AnyCase(token)
     if len(pieces) == 1:
@@ -227,10 +290,10 @@ def _compile_segment(token: str, case_sensitive: bool) -> str | _Segment:
             return _AnyPart(None)
         if kind == "{" and ":" not in text:
             return _AnyPart(text)
-    return _Compound(token, case_sensitive)
+    return None
 
 
-def _split_segment(token: str) -> list[tuple[str, str]]:
+def split_segment(token: str) -> list[tuple[str, str]]:
     """The pieces of a segment, each with its kind: "text", "?", "*" or "{". Braces without a partner are text."""
     closing: dict[int, int] = {}
     opened: list[int] = []

@@ -82,6 +82,11 @@ def _repeat(fragment: Fragment, least: int, most: int | None, lazy: bool) -> Fra
     return Fragment(code, 0, math.inf)
 
 
+def program_size(program: _Code) -> int:
+    """Its instructions, with those of what it looks ahead for."""
+    return len(program) + sum(program_size(one) for kind, one, _ in program if kind == _LOOK)
+
+
 def run(program: _Code, text: str, start: int, budget: list[int], *, whole: bool) -> tuple[int, ...] | None:
     """The positions at the marks of the first way through `program`, or None. Tries in the same order as `re`."""
     seen: set[int] = set()

@@ -16,7 +16,7 @@ from .channel import (
     ExecutorChannelInterceptor,
     MessageHandler,
 )
-from .exceptions import MessageDeliveryError, MessagingError, TaskRejectedError
+from .exceptions import MessageDeliveryError, MessagingError, TaskRejectedError, is_passed_on, remark_on
 from .executor import Executor
 from .header_accessor import MutableMessageHeaders
 from .interceptable import AbstractMessageChannel, PreSend, overrides
@@ -220,7 +220,12 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         return True
 
     def _handling_error(self, message: Message[Any], handler: MessageHandler) -> MessageDeliveryError:
-        return MessageDeliveryError(f"Failed to handle {message} to {self} in {handler}", message)
+        # Differs from Spring, where a client is told all of it, with the session's attributes and its user.
+        return MessageDeliveryError(
+            f"Failed to handle {message} to {self} in {handler}",
+            message,
+            client_description=f"Failed to handle message to {self}",
+        )
 
 
 class SendTask:
@@ -269,8 +274,10 @@ class SendTask:
         for interceptor in reversed(applied):
             try:
                 interceptor.after_message_handled(self.message, self.channel, self.handler, error)
-            except Exception:  # the message was handled: a failing hook must not say otherwise
-                logger.exception("Exception from after_message_handled of %s", interceptor)
+            except BaseException as failure:  # the message was handled: a failing hook must not say otherwise
+                if is_passed_on(failure):
+                    raise
+                logger.exception("Exception from after_message_handled of %s%s", interceptor, remark_on(failure))
 
 
 class ImmutableMessageChannelInterceptor(ChannelInterceptor):

@@ -45,8 +45,11 @@ class ThreadPoolTaskExecutor:
     *max_pool_size*.
 
     A task beyond that, or after ``shutdown``, raises TaskRejectedError (and a channel runs it in the sender's
-    thread). A thread without work for *keep_alive_seconds* ends, the core's too. Errors of tasks are logged. The
-    threads do not keep the process alive.
+    thread), and so does one that the system has no thread for. A thread without work for *keep_alive_seconds* ends, the
+    core's too. Errors of tasks are logged. The threads do not keep the process alive.
+
+    No task that was taken is lost: where others have queued behind a thread that then could not be started, and there
+    is no other thread, whoever called ``execute`` for that one runs all of them.
 
     *max_pool_size* None means *core_pool_size*. With *queue_capacity* 0 nothing waits: a task finds an idle thread,
     gets a new one, or is rejected. *primitives* None means the ``threading`` module as it is when the executor is
@@ -83,6 +86,7 @@ class ThreadPoolTaskExecutor:
         self._queue: deque[Task] = deque()
         self._idle: list[_Worker] = []  # the one that went idle last is used first, so that the others can end
         self._pool_size = 0
+        self._runs_elsewhere = 0  # callers of ``execute`` that run what no thread could be started for
         self._started = 0
         self._completed = 0
         self._is_shutdown = False
@@ -119,7 +123,7 @@ class ThreadPoolTaskExecutor:
     def execute(self, task: Task) -> None:
         """Run *task* in one of the threads.
 
-        Raises TaskRejectedError when there is no room or the executor is shut down.
+        Raises TaskRejectedError when there is no room, the system has no more threads, or the executor is shut down.
         """
         with self._guard:
             worker = self._place(task)
@@ -137,7 +141,8 @@ class ThreadPoolTaskExecutor:
         for worker in idle:
             worker.wake(None)
         deadline = time.monotonic() + wait_ms / 1000
-        while self._pool_size:  # polled, because a waiting native lock would stop a greenlet's whole thread
+        # Polled, because a waiting native lock would stop a greenlet's whole thread.
+        while self._pool_size or self._runs_elsewhere:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(_POLL_SECONDS)
@@ -175,9 +180,37 @@ class ThreadPoolTaskExecutor:
             else:
                 self._primitives.start_new_thread(worker.run_native, ())
         except RuntimeError as error:  # the system has no more threads
-            with self._guard:
-                self._pool_size -= 1
-            raise TaskRejectedError(str(error)) from error
+            stranded = self._give_up(worker)
+            if not stranded:
+                raise TaskRejectedError(str(error)) from error
+            logger.warning("%s: %s. Its caller runs %d tasks", worker.name, error, len(stranded))
+            self._run_here(stranded)
+
+    def _give_up(self, worker: _Worker) -> list[Task]:
+        """Take out a worker that was not started; returns its task and those behind it if no other worker is there."""
+        with self._guard:
+            stranded: list[Task] = []
+            if self._pool_size == 1 and self._queue and worker.task is not None:
+                stranded = [worker.task, *self._queue]
+                self._queue.clear()
+                self._runs_elsewhere += 1  # before the other: shutdown reads them without the guard
+            self._pool_size -= 1
+            return stranded
+
+    def _run_here(self, tasks: list[Task]) -> None:
+        ended: BaseException | None = None
+        for task in tasks:
+            try:
+                task()
+            except Exception:  # as in a thread of the pool
+                logger.exception("Unexpected error in task %s", task)
+            except BaseException as error:  # this thread or greenlet is to end: not before the others had their turn
+                ended = error
+        with self._guard:
+            self._completed += len(tasks)
+            self._runs_elsewhere -= 1
+        if ended is not None:
+            raise ended
 
     def _next_task(self, worker: _Worker) -> Task | None:
         """After a task: the next one, waiting for it; None tells the worker to end."""

@@ -158,8 +158,8 @@ def is_sockjs(session: WebSocketSession) -> bool:
 class ExceptionWebSocketHandlerDecorator(WebSocketHandlerDecorator):
     """Lets no exception of the handler out: logs it and closes the session with 1011.
 
-    After the session closed there is nothing left to close: a WARN line, no more. ``BaseException`` that is not an
-    ``Exception`` (a killed greenlet, an interrupt) passes through.
+    After the session closed there is nothing left to close: a WARN line, no more. SystemExit, a gevent.Timeout and the
+    like are the handler's exceptions, too; KeyboardInterrupt and a killed greenlet's GreenletExit pass through.
     """
 
     __slots__ = ()
@@ -171,31 +171,53 @@ class ExceptionWebSocketHandlerDecorator(WebSocketHandlerDecorator):
     def after_connection_established(self, session: WebSocketSession) -> None:
         try:
             self.delegate.after_connection_established(session)
-        except Exception as error:
+        except BaseException as error:
+            if _is_passed_on(error):
+                raise
             _close_with_error(session, error)
 
     def handle_message(self, session: WebSocketSession, message: WebSocketMessage[Any]) -> None:
         try:
             self.delegate.handle_message(session, message)
-        except Exception as error:
+        except BaseException as error:
+            if _is_passed_on(error):
+                raise
             _close_with_error(session, error)
 
     def handle_transport_error(self, session: WebSocketSession, error: BaseException) -> None:
         try:
             self.delegate.handle_transport_error(session, error)
-        except Exception as raised:
+        except BaseException as raised:
+            if _is_passed_on(raised):
+                raise
             _close_with_error(session, raised)
 
     def after_connection_closed(self, session: WebSocketSession, status: CloseStatus) -> None:
         try:
             self.delegate.after_connection_closed(session, status)
-        except Exception:
+        except BaseException as error:
+            if _is_passed_on(error):
+                raise
             # The session is gone: there is nobody to tell but the log.
-            logger.warning("Unhandled exception after connection closed for session %s", session.id, exc_info=True)
+            text, remark = "Unhandled exception after connection closed for session %s%s", _remark_on(error)
+            logger.warning(text, session.id, remark, exc_info=True)
 
 
-def _close_with_error(session: WebSocketSession, error: Exception) -> None:
-    logger.error("Closing session due to exception for session %s", session.id, exc_info=error)
+def _is_passed_on(error: BaseException) -> bool:
+    """The rule of ``messaging/exceptions.py``, once more, as raw handlers need no messaging; a test compares them."""
+    if isinstance(error, Exception):
+        return False
+    return isinstance(error, KeyboardInterrupt) or any(each.__name__ == "GreenletExit" for each in type(error).__mro__)
+
+
+def _remark_on(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f": SystemExit({error.code!r}) from an application's code does not end the server"
+    return ""
+
+
+def _close_with_error(session: WebSocketSession, error: BaseException) -> None:
+    logger.error("Closing session due to exception for session %s%s", session.id, _remark_on(error), exc_info=error)
     if not session.is_open:
         return
     try:
@@ -286,9 +308,12 @@ class PerConnectionWebSocketHandler:
             return
         try:
             self._destroy(handler)
-        except Exception:
+        except BaseException as error:
+            if _is_passed_on(error):
+                raise
             # The handler is out of use either way; the session must still come to its end.
-            logger.warning("Error while destroying the handler of session %s", session.id, exc_info=True)
+            text, remark = "Error while destroying the handler of session %s%s", _remark_on(error)
+            logger.warning(text, session.id, remark, exc_info=True)
 
 
 class WebSocketHandlerDecoratorFactory(Protocol):

@@ -5,9 +5,10 @@ calls back on the loop's thread, and everything that came together goes out in o
 appending, nobody ever waits, and under load a delivery costs less than a system call.
 
 Why there is no lock: all writing and dropping happens on the loop's thread. From other threads only an append to the
-queue and one addition happen. CPython does each of these statements without interruption (threads change at calls of
-Python code and at jumps back), so a message is either in the list that a flush takes or in the new one; and the
-buffer's size is set anew by every flush and before it ends a session, so that an error could neither last nor matter.
+queue and one addition happen. CPython does the append without interruption (threads change at calls of Python code, at
+jumps back, and where making an object collects garbage), so a message is either in the list that a flush takes or in
+the new one; and the buffer's size is set anew by every flush and before it ends a session, so that an error could
+neither last nor matter.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         """
         if self._state is not _OPEN:
             return
-        self._queue.append((head, tail))
+        text = head, tail  # made first: with it a collection of garbage can begin, and other threads come in between
+        self._queue.append(text)
         self._buffer_size += len(head) + len(tail)
         if self._callback is not None:
             self._callback(TextMessage(head + tail))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..channel import CallableMessageHandler, SubscribableChannel
 from ..events import ApplicationEvents, BrokerAvailabilityEvent
 from ..interceptable import AbstractMessageChannel
 from ..message import Message
+from ..simp.accessor import SESSION_ATTRIBUTES
+from ..simp.attributes import COMPLETED
 from ..unsent import UnsentDisconnectChannelInterceptor
 
 logger = logging.getLogger(__name__)
+
+_DISCONNECTED = COMPLETED + ".broker"
+"""Reserved attribute of a session whose DISCONNECT has come to a broker."""
 
 
 class AbstractBrokerMessageHandler:
@@ -135,3 +140,18 @@ class AbstractBrokerMessageHandler:
 
     def __str__(self) -> str:
         return f"{type(self).__name__}[{', '.join(self.destination_prefixes) or 'all destinations'}]"
+
+
+def mark_as_over(headers: Mapping[str, Any]) -> None:
+    """Note with the session of a DISCONNECT that it is over, for what comes later through an executor.
+
+    Differs from Spring, where a late SUBSCRIBE stays for ever.
+    """
+    attributes = headers.get(SESSION_ATTRIBUTES)
+    if attributes is not None:
+        attributes[_DISCONNECTED] = True
+
+
+def is_over(headers: Mapping[str, Any]) -> bool:
+    """Whether the DISCONNECT of a message's session has come already. False where nobody can tell."""
+    return _DISCONNECTED in (headers.get(SESSION_ATTRIBUTES) or ())

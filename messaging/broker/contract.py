@@ -10,11 +10,13 @@ from ..exceptions import MessagingError
 from ..message import Message
 from .selector import Selector
 
+_NOTHING = (None, b"")
+
 
 class Subscription:
     """One subscription of one session. Equal only to itself."""
 
-    __slots__ = ("before_tail", "destination", "head", "id", "owner", "selector", "serial", "session_id", "target")
+    __slots__ = ("destination", "id", "owner", "prepared", "selector", "serial", "session_id", "target")
 
     def __init__(self, session_id: str, id: str, destination: str, selector: Selector | None = None) -> None:
         self.session_id = session_id
@@ -23,10 +25,10 @@ class Subscription:
         self.selector = selector
         self.serial = 0
         """0 for a session's first subscription; tells further ones of the same session apart."""
-        self.head: Any = None
-        self.before_tail = b""
-        """What a protocol handler keeps of this subscription, so as not to make it again for each message: what stands
-        before the part of a broadcast's text that all recipients share, made for that very ``head``.
+        self.prepared: tuple[Any, bytes] = _NOTHING
+        """What a protocol handler keeps of this subscription, so as not to make it again for each message: a head, and
+        what stands before the part of a broadcast's text that all recipients share, made for that very head. One pair,
+        since several threads change it.
         """
         self.owner: Any = None
         """The broker's record of the session: looked up once, and not for each message."""

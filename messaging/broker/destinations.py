@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from ..matching import AntPathMatcher, PathMatcher
+from ..pattern import CompiledPattern
 from .contract import Subscription
 
 CACHE_LIMIT = 1024
@@ -29,10 +30,14 @@ _WILD = re.compile(r"[*?{}]")
 class PatternSubscriptions:
     """The subscriptions to one pattern. Equal only to itself."""
 
-    __slots__ = ("destinations", "is_settled", "is_warned", "number", "start", "subscriptions", "text")
+    __slots__ = ("compiled", "destinations", "is_settled", "is_warned", "number", "start", "subscriptions", "text")
 
-    def __init__(self, text: str, number: int = 0, start: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, text: str, number: int = 0, start: tuple[str, ...] = (), compiled: CompiledPattern | None = None
+    ) -> None:
         self.text = text
+        self.compiled = compiled
+        """None with a matcher that is the user's own and compiles what it likes."""
         self.number = number
         """Greater than that of all patterns that were there before."""
         self.start = start
@@ -60,9 +65,9 @@ class PatternIndex:
             self._separator = matcher.separator
         self._root = _Branch()
 
-    def new(self, text: str, number: int) -> PatternSubscriptions:
+    def new(self, text: str, number: int, compiled: CompiledPattern | None = None) -> PatternSubscriptions:
         """A pattern that is found from now on."""
-        pattern = PatternSubscriptions(text, number, self._start(text))
+        pattern = PatternSubscriptions(text, number, self._start(text), compiled)
         branch = self._root
         for segment in pattern.start:
             branch = branch.branches.setdefault(segment, _Branch())
@@ -176,6 +181,11 @@ class DestinationCache:
         self._evict()
         return entry
 
+    def discard(self, entry: CachedDestination) -> None:
+        """What is known of the destination is no longer true; without effect when it is not here any more."""
+        if self.entries.get(entry.destination) is entry:
+            self._remove(entry.destination)
+
     def keep(self, entry: CachedDestination, ready: tuple[tuple[Subscription, ...], bool]) -> None:
         entry.ready = ready
         self._count(entry)
@@ -209,7 +219,10 @@ class DestinationCache:
 
     def _evict(self) -> None:
         while len(self.entries) > self._limit or (self.references > self._max_references and self.entries):
-            entry = self.entries.pop(next(iter(self.entries)))
-            self.references -= entry.references
-            for pattern in entry.patterns:
-                del pattern.destinations[entry]
+            self._remove(next(iter(self.entries)))
+
+    def _remove(self, destination: str) -> None:
+        entry = self.entries.pop(destination)
+        self.references -= entry.references
+        for pattern in entry.patterns:
+            del pattern.destinations[entry]

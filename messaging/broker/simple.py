@@ -33,7 +33,7 @@ from ..simp.ordered import OrderedMessageChannelDecorator
 from ..simp.types import SimpMessageType
 from ..stomp.command import StompCommand
 from ..stomp.headers import COMMAND, StompHeaderAccessor
-from .base import AbstractBrokerMessageHandler
+from .base import AbstractBrokerMessageHandler, is_over, mark_as_over
 from .broadcast import CONTROL_HEADERS, Broadcast
 from .contract import Subscription, SubscriptionRefusedError, SubscriptionRegistry
 from .heartbeats import IDLE_CLOCK, BrokerHeartbeats, SessionLife
@@ -247,6 +247,10 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         if self._sessions.setdefault(session_id, session) is not session:
             logger.warning("Ignoring CONNECT in session %s. Already connected.", session_id)
             return
+        if is_over(headers):
+            logger.debug("Ignoring CONNECT in session %s, which is over", session_id)
+            self._sessions.pop(session_id, None)
+            return
         acknowledgement = _accessor(SimpMessageType.CONNECT_ACK, session_id, user)
         acknowledgement.set_header(CONNECT_MESSAGE, message)
         acknowledgement.set_header(HEARTBEAT, self.heartbeat_ms)
@@ -262,6 +266,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     def _disconnect(self, message: Message[Any]) -> None:
         headers = message.headers
+        mark_as_over(headers)  # first: what comes meanwhile sees it, or is forgotten below
         self._end_session(headers.get(SESSION_ID), headers.get(USER), message)
 
     def _end_session(self, session_id: str | None, user: Any, message: Message[Any] | None) -> None:
@@ -277,9 +282,13 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
 
     def _subscribe(self, message: Message[Any]) -> None:
         events = self.events
-        if not self.subscription_registry.register_subscription(message):
-            session_id = message.headers.get(SESSION_ID)
+        session_id = message.headers.get(SESSION_ID)
+        if is_over(message.headers):
+            logger.debug("Ignoring SUBSCRIBE in session %s, which is over", session_id)
+        elif not self.subscription_registry.register_subscription(message):
             logger.debug("Ignoring SUBSCRIBE in session %s: it lacks a header or its id is taken already", session_id)
+        elif is_over(message.headers):
+            self.subscription_registry.unregister_all_subscriptions(session_id)
         elif events is not None and events.has_receivers(SessionSubscribedEvent):
             events.publish(SessionSubscribedEvent(message, message.headers.get(USER)))
 

@@ -17,14 +17,15 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..header_accessor import neutralized
 from ..headers import MessageHeaders
 from ..locks import allocate_lock
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
 from ..native_headers import first_native_header
+from ..pattern import CompiledPattern
 from ..simp.accessor import DESTINATION, MESSAGE_TYPE, SESSION_ID, SUBSCRIPTION_ID
 from ..simp.types import SimpMessageType
+from .client_patterns import MAX_PATTERNS_PER_SESSION, Candidate, PatternCounts, compile_client_pattern, steps_for
 from .contract import Subscription as Subscription
 from .contract import SubscriptionRefusal, SubscriptionRefusedError
 from .contract import SubscriptionRegistry as SubscriptionRegistry
@@ -36,7 +37,6 @@ logger = logging.getLogger(__name__)
 MAX_SUBSCRIPTIONS_PER_SESSION = 10_000
 """Far beyond what one client can look at, and some MiB at most for a client that does not stop."""
 
-_MAX_ECHO = 300
 _MESSAGE = SimpMessageType.MESSAGE
 
 
@@ -55,19 +55,24 @@ class DefaultSubscriptionRegistry:
         cache_limit: int = CACHE_LIMIT,
         selector_header_name: str | None = None,
         max_subscriptions_per_session: int = MAX_SUBSCRIPTIONS_PER_SESSION,
+        max_patterns_per_session: int = MAX_PATTERNS_PER_SESSION,
+        regex_in_patterns: bool = False,
     ) -> None:
         """*selector_header_name* None (the default) switches selectors off; else the native header that holds one
-        (SB-05).
+        (SB-05). With *regex_in_patterns* a subscription may have `{name:regex}` in its destination; without it is
+        refused.
         """
         self.path_matcher: PathMatcher = path_matcher or AntPathMatcher()
         self.selector_header_name = selector_header_name
         self.max_subscriptions_per_session = max_subscriptions_per_session
+        self.regex_in_patterns = regex_in_patterns
         self._lock = allocate_lock()
         """Guards all below; held for a few instructions or for one pass over what matches, never while matching."""
         self._sessions: dict[str, dict[str, Subscription]] = {}
         self._serials = itertools.count(1)
         self._exact: dict[str, dict[Subscription, None]] = {}
         self._patterns: dict[str, PatternSubscriptions] = {}
+        self._pattern_counts = PatternCounts(max_patterns_per_session)
         self._index = PatternIndex(self.path_matcher)
         self._new_patterns = 0
         """How many there have ever been: a finder sees by it whether it has to catch up."""
@@ -105,8 +110,9 @@ class DefaultSubscriptionRegistry:
     def register_subscription(self, message: Message[Any]) -> bool:
         """Take a SUBSCRIBE; False when it lacks a header or its session has a subscription with this id already.
 
-        Raises ValueError for another type of message, SubscriptionRefusedError for a pattern that cannot be matched and
-        when the session has *max_subscriptions_per_session* already.
+        Raises ValueError for another type of message, SubscriptionRefusedError for a pattern that cannot be matched or
+        has an expression, and when the session has *max_subscriptions_per_session* or *max_patterns_per_session*
+        already.
         """
         headers = message.headers
         _expect(SimpMessageType.SUBSCRIBE, headers)
@@ -141,18 +147,17 @@ class DefaultSubscriptionRegistry:
     def add(self, subscription: Subscription) -> bool:
         """Take a subscription; False when its session has one with this id already. Raises SubscriptionRefusedError."""
         is_pattern = self.path_matcher.is_pattern(subscription.destination)
-        if is_pattern:
-            self._check_pattern(subscription.destination)
+        compiled = self._compiled(subscription.destination) if is_pattern else None
         pattern: PatternSubscriptions | None = None
         unmet: list[CachedDestination] = []
         with self._lock:
-            if not self._add_to_session(subscription):
+            if not self._add_to_session(subscription, is_pattern):
                 return False
             if len(self._sessions[subscription.session_id]) > 1:
                 subscription.serial = next(self._serials)
             self._selecting += subscription.selector is not None
             if is_pattern:
-                pattern, unmet = self._add_to_pattern(subscription)
+                pattern, unmet = self._add_to_pattern(subscription, compiled)
             else:
                 self._exact.setdefault(subscription.destination, {})[subscription] = None
                 self._stale(subscription.destination)
@@ -172,32 +177,33 @@ class DefaultSubscriptionRegistry:
             self._forget(subscription)
         return True
 
-    def _check_pattern(self, pattern: str) -> None:
-        try:
-            self.path_matcher.match(pattern, "")
-        except ValueError as error:
-            text = f"Cannot subscribe to this pattern: {neutralized(str(error)[:_MAX_ECHO])}"
-            raise SubscriptionRefusedError(SubscriptionRefusal.INVALID_PATTERN, text) from error
-        except RuntimeError:  # too complex even for the empty path: it will be for all, and match nothing
-            logger.debug("Pattern %r is beyond the limit of its matcher", pattern)
+    def _compiled(self, text: str) -> CompiledPattern | None:
+        pattern = self._patterns.get(text)
+        if pattern is not None:
+            return pattern.compiled
+        return compile_client_pattern(self.path_matcher, text, with_regex=self.regex_in_patterns)
 
     # -- with the lock held
 
-    def _add_to_session(self, subscription: Subscription) -> bool:
+    def _add_to_session(self, subscription: Subscription, is_pattern: bool) -> bool:
         of_session = self._sessions.get(subscription.session_id)
         if of_session is None:
             of_session = {}
         elif subscription.id in of_session:
             return False
-        # Differs from Spring, which takes as many as the client likes.
+        # Differs from Spring, which takes as many as the client likes, and expressions in their patterns.
         if len(of_session) >= self.max_subscriptions_per_session:
             text = f"A session can have {self.max_subscriptions_per_session} subscriptions and no more"
             raise SubscriptionRefusedError(SubscriptionRefusal.TOO_MANY, text)
+        if is_pattern:
+            self._pattern_counts.add(subscription.session_id)
         of_session[subscription.id] = subscription
         self._sessions[subscription.session_id] = of_session
         return True
 
-    def _add_to_pattern(self, subscription: Subscription) -> tuple[PatternSubscriptions, list[CachedDestination]]:
+    def _add_to_pattern(
+        self, subscription: Subscription, compiled: CompiledPattern | None
+    ) -> tuple[PatternSubscriptions, list[CachedDestination]]:
         """The pattern, and the cached destinations that it must be held against before it is part of the answer."""
         text = subscription.destination
         pattern = self._patterns.get(text)
@@ -205,7 +211,7 @@ class DefaultSubscriptionRegistry:
             if not self._patterns:  # The matcher may have been set since.
                 self._index = PatternIndex(self.path_matcher)
             self._new_patterns += 1
-            pattern = self._patterns[text] = self._index.new(text, self._new_patterns)
+            pattern = self._patterns[text] = self._index.new(text, self._new_patterns, compiled)
             pattern.is_settled = not self._cache.entries
         pattern.subscriptions[subscription] = None
         for entry in pattern.destinations:
@@ -225,6 +231,7 @@ class DefaultSubscriptionRegistry:
                 del self._exact[destination]
             self._stale(destination)
             return
+        self._pattern_counts.remove(subscription.session_id)
         pattern = self._patterns[destination]
         del pattern.subscriptions[subscription]
         if pattern.subscriptions:
@@ -273,6 +280,7 @@ class DefaultSubscriptionRegistry:
     def _find(self, destination: str) -> tuple[tuple[Subscription, ...], bool]:
         met: dict[PatternSubscriptions, bool] = {}
         met_until = 0
+        candidate: Candidate | None = None
         while True:
             with self._lock:
                 entry = self._cache.entries.get(destination)
@@ -286,8 +294,9 @@ class DefaultSubscriptionRegistry:
                 if not unmet:
                     matching = [each for each, matches in met.items() if matches and patterns.get(each.text) is each]
                     return self._put_together(self._cache.add(destination, matching))
+            candidate = candidate or self._candidate(destination)
             for each in unmet:
-                met[each] = self._matches(each, destination)
+                met[each] = self._matches(each, candidate)
 
     def _put_together(self, entry: CachedDestination) -> tuple[tuple[Subscription, ...], bool]:
         """What is ready for a destination from now on. The lock is held."""
@@ -302,24 +311,47 @@ class DefaultSubscriptionRegistry:
         return ready
 
     def _settle(self, pattern: PatternSubscriptions, unmet: Iterable[CachedDestination]) -> None:
-        """Hold a new pattern against destinations that were in the cache before it came."""
-        matching = [entry for entry in unmet if self._matches(pattern, entry.destination)]
+        """Hold a new pattern against destinations that were in the cache before it came. Those beyond its budget leave
+        the cache: who asks for them finds it.
+        """
+        budget = [steps_for(self.path_matcher, self._pattern_counts.limit)]
+        matching, unknown = [], []
+        for entry in unmet:
+            candidate = self._candidate(entry.destination)
+            budget[0] -= candidate.cost_of_cutting
+            matches = budget[0] >= 0 and self._matches(pattern, candidate, budget)
+            if budget[0] < 0:
+                unknown.append(entry)
+            elif matches:
+                matching.append(entry)
         with self._lock:
             if self._patterns.get(pattern.text) is pattern:
                 for entry in matching:
                     if self._cache.entries.get(entry.destination) is entry:
                         self._cache.link(entry, pattern)
+                for entry in unknown:
+                    self._cache.discard(entry)
                 pattern.is_settled = True
 
-    def _matches(self, pattern: PatternSubscriptions, destination: str) -> bool:
+    def _candidate(self, destination: str) -> Candidate:
+        matcher = self.path_matcher
+        return Candidate(matcher, destination, steps_for(matcher, self._pattern_counts.limit))
+
+    def _matches(self, pattern: PatternSubscriptions, candidate: Candidate, budget: list[int] | None = None) -> bool:
+        """Without *budget*, at the cost of a subscriber."""
         try:
-            return self.path_matcher.match(pattern.text, destination)
+            if budget is not None:
+                return candidate.matches(pattern, budget)
+            return candidate.matches_for_a_subscriber(pattern, self._lock)
         except Exception as error:
             # One client's pattern must not keep a message from the others: what cannot be told does not match.
-            if not pattern.is_warned:
-                pattern.is_warned = True
-                first = next(iter(pattern.subscriptions), None)
-                logger.warning("%r does not match %.200r, which is beyond its matcher: %s", first, destination, error)
+            is_out = budget is not None and budget[0] < 0
+            if not (is_out or pattern.is_warned or candidate.is_warned):
+                pattern.is_warned = candidate.is_warned = True
+                with self._lock:
+                    first = next(iter(pattern.subscriptions), None)
+                text = "%r does not match %.200r, which is beyond its matcher: %s"
+                logger.warning(text, first, candidate.destination, error)
             return False
 
     def _selector_of(self, headers: Mapping[str, Any]) -> Selector | None:

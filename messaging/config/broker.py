@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from ..broker.broadcast import CONTROL_HEADERS
+from ..broker.client_patterns import MAX_PATTERNS_PER_SESSION
 from ..broker.destinations import CACHE_LIMIT
 from ..broker.heartbeats import checked_heartbeat
 from ..broker.subscriptions import MAX_SUBSCRIPTIONS_PER_SESSION
 from ..executor import TaskScheduler
 from ..matching import AntPathMatcher, PathMatcher
 from .channels import ChannelRegistration
+from .checks import at_least, texts
+
+logger = logging.getLogger(__name__)
 
 
 class SimpleBrokerRegistration:
@@ -22,6 +27,8 @@ class SimpleBrokerRegistration:
         self.selector_header_name: str | None = None
         self.task_scheduler: TaskScheduler | None = None
         self.max_subscriptions_per_session = MAX_SUBSCRIPTIONS_PER_SESSION
+        self.max_patterns_per_session = MAX_PATTERNS_PER_SESSION
+        self.regex_in_patterns = False
         self.receipts = True
         self.reject_unsupported_frames = True
         self.control_headers: frozenset[str] = CONTROL_HEADERS
@@ -45,8 +52,25 @@ class SimpleBrokerRegistration:
         return self
 
     def set_max_subscriptions_per_session(self, subscriptions: int) -> SimpleBrokerRegistration:
-        """One more is answered by ERROR; 10,000 by default."""
-        self.max_subscriptions_per_session = subscriptions
+        """One more is answered by ERROR; 10,000 by default. The registry of users keeps as many of a session, counting
+        those that no broker takes. Raises ValueError for a negative number.
+        """
+        self.max_subscriptions_per_session = at_least(0, subscriptions, "max_subscriptions_per_session")
+        return self
+
+    def set_max_patterns_per_session(self, subscriptions: int) -> SimpleBrokerRegistration:
+        """Of the subscriptions of a session so many may be to patterns; one more is answered by ERROR. 1,000 by
+        default. They share a budget of steps for each new destination that wildcards hardly ever need. Raises
+        ValueError for a negative number.
+        """
+        self.max_patterns_per_session = at_least(0, subscriptions, "max_patterns_per_session")
+        return self
+
+    def set_regex_in_patterns(self, enabled: bool) -> SimpleBrokerRegistration:
+        """Let clients subscribe to patterns with `{name:regex}`, as in Spring, or answer those with ERROR (the
+        default): what an expression costs is decided by the client. Patterns of controllers may always have them.
+        """
+        self.regex_in_patterns = enabled
         return self
 
     def set_receipts(self, enabled: bool) -> SimpleBrokerRegistration:
@@ -63,7 +87,7 @@ class SimpleBrokerRegistration:
         """Native headers of a sender that subscribers do not get: by default receipt, content-length, transaction, ack
         and credentials. Without any name all of them ride on the message, as they do in Spring.
         """
-        self.control_headers = frozenset(names)
+        self.control_headers = frozenset(texts(names, "set_control_headers"))
         return self
 
 
@@ -86,15 +110,19 @@ class MessageBrokerRegistry:
         heartbeat_ms: tuple[int, int] | None = None,
         selector_header_name: str | None = None,
     ) -> SimpleBrokerRegistration:
-        """Use the broker in memory for destinations with these prefixes; the result sets its options."""
-        self.simple_broker = SimpleBrokerRegistration(destination_prefixes)
+        """Use the broker in memory for destinations with these prefixes; the result sets its options. Raises TypeError
+        for a list of prefixes.
+        """
+        self.simple_broker = SimpleBrokerRegistration(texts(destination_prefixes, "enable_simple_broker"))
         if heartbeat_ms is not None:
             self.simple_broker.set_heartbeat_value(heartbeat_ms)
         return self.simple_broker.set_selector_header_name(selector_header_name)
 
     def set_application_destination_prefixes(self, *prefixes: str) -> MessageBrokerRegistry:
-        """Destinations with these prefixes go to the controllers; none (the default): all destinations do."""
-        self.application_destination_prefixes = prefixes
+        """Destinations with these prefixes go to the controllers; none (the default): all destinations do. Raises
+        TypeError for a list of prefixes.
+        """
+        self.application_destination_prefixes = texts(prefixes, "set_application_destination_prefixes")
         return self
 
     def set_user_destination_prefix(self, prefix: str) -> MessageBrokerRegistry:
@@ -110,8 +138,8 @@ class MessageBrokerRegistry:
         return self
 
     def set_cache_limit(self, destinations: int) -> MessageBrokerRegistry:
-        """Destinations whose subscriptions are kept ready; 1024 by default."""
-        self.cache_limit = destinations
+        """Destinations whose subscriptions are kept ready; 1024 by default. Raises ValueError for a negative number."""
+        self.cache_limit = at_least(0, destinations, "cache_limit")
         return self
 
     def set_preserve_publish_order(self, preserve: bool) -> MessageBrokerRegistry:
@@ -129,3 +157,21 @@ class MessageBrokerRegistry:
     def configure_broker_channel(self) -> ChannelRegistration:
         """The channel of what the application publishes; in the publisher's thread unless it gets an executor."""
         return self.broker_channel
+
+    def warn_of_prefixes(self) -> None:
+        """Say in the log which prefixes have no leading slash although the path matcher divides at slashes.
+
+        As in Spring they are kept as they are, since clients and broker may have agreed to leave the slash out; far
+        more often it was forgotten, and then no destination begins with the prefix.
+        """
+        if not self.path_matcher.slash_separator:
+            return
+        of_broker = self.simple_broker.destination_prefixes if self.simple_broker is not None else ()
+        for prefix in (*of_broker, *self.application_destination_prefixes, self.user_destination_prefix):
+            if prefix and not prefix.startswith("/"):
+                logger.warning(
+                    'The prefix "%s" has no leading slash: "/%s..." is no destination of it. If that is meant because '
+                    'names are divided by dots, set_path_matcher(AntPathMatcher(".")) says so',
+                    prefix,
+                    prefix,
+                )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from ..channel import ChannelInterceptor
 from ..executor import Executor, PooledExecutor
 from ..threads import QUEUE_CAPACITY, default_core_pool_size
-
-N = TypeVar("N", int, float)
+from .checks import at_least, objects
 
 
 class ExecutorFactory(Protocol):
@@ -46,22 +45,22 @@ class TaskExecutorRegistration:
 
     def core_pool_size(self, size: int) -> TaskExecutorRegistration:
         """Workers that are made before tasks have to queue."""
-        self.pool_size = _at_least(0, size, "core_pool_size")
+        self.pool_size = at_least(0, size, "core_pool_size")
         return self
 
     def max_pool_size(self, size: int) -> TaskExecutorRegistration:
         """Workers at most; matters once the queue is full."""
-        self.max_size = _at_least(1, size, "max_pool_size")
+        self.max_size = at_least(1, size, "max_pool_size")
         return self
 
     def keep_alive_seconds(self, seconds: float) -> TaskExecutorRegistration:
         """How long a worker without work stays; the core's, too."""
-        self.keep_alive = _at_least(0, seconds, "keep_alive_seconds")
+        self.keep_alive = at_least(0, seconds, "keep_alive_seconds")
         return self
 
     def queue_capacity(self, tasks: int) -> TaskExecutorRegistration:
         """Tasks that may wait; one more runs in the sender's thread."""
-        self.queue = _at_least(0, tasks, "queue_capacity")
+        self.queue = at_least(0, tasks, "queue_capacity")
         return self
 
     def use_native_threads(self, use: bool = True) -> TaskExecutorRegistration:
@@ -102,8 +101,10 @@ class ChannelRegistration:
         return self
 
     def interceptors(self, *interceptors: ChannelInterceptor) -> ChannelRegistration:
-        """Append interceptors; the one that freezes messages comes after all of them."""
-        self.registered_interceptors.extend(interceptors)
+        """Append interceptors; the one that freezes messages comes after all of them. Raises TypeError for a list of
+        them and for a class.
+        """
+        self.registered_interceptors.extend(objects(interceptors, "interceptors"))
         return self
 
     def make_executor(self, factory: ExecutorFactory) -> Executor | None:
@@ -111,9 +112,3 @@ class ChannelRegistration:
         if self.registered_executor is not None:
             return self.registered_executor
         return self.registration.make_executor(factory) if self.registration is not None else None
-
-
-def _at_least(least: int, value: N, name: str) -> N:
-    if value < least:
-        raise ValueError(f"{name} must be {least} or more, not {value}")
-    return value

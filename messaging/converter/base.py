@@ -30,7 +30,7 @@ class AbstractMessageConverter(ABC):
         self._supported_mime_types = supported_mime_types
         self._content_type_resolver = content_type_resolver or DefaultContentTypeResolver()
         self._strict_content_type_match = False
-        self._fits: MimeType | None = None
+        self._accepted_content_type: MimeType | None = None
         """A content type of late that was found to fit: clients nearly always send the same."""
         self._serialized_payload_class: type[bytes] | type[str] = bytes
         self.serialized_payload_class = serialized_payload_class
@@ -45,7 +45,7 @@ class AbstractMessageConverter(ABC):
 
     def add_supported_mime_types(self, mime_types: Iterable[MimeType]) -> None:
         self._supported_mime_types = (*self._supported_mime_types, *mime_types)
-        self._answer_questions()
+        self._resolve_missing_content_type()
 
     @property
     def content_type_resolver(self) -> ContentTypeResolver | None:
@@ -54,7 +54,7 @@ class AbstractMessageConverter(ABC):
     @content_type_resolver.setter
     def content_type_resolver(self, resolver: ContentTypeResolver) -> None:
         self._content_type_resolver = resolver
-        self._answer_questions()
+        self._resolve_missing_content_type()
 
     @property
     def strict_content_type_match(self) -> bool:
@@ -69,7 +69,7 @@ class AbstractMessageConverter(ABC):
             if self._content_type_resolver is None:
                 raise ValueError("Strict match requires ContentTypeResolver")
         self._strict_content_type_match = strict
-        self._answer_questions()
+        self._resolve_missing_content_type()
 
     @property
     def serialized_payload_class(self) -> type[bytes] | type[str]:
@@ -97,29 +97,29 @@ class AbstractMessageConverter(ABC):
         headers = message.headers
         given = headers._map.get(CONTENT_TYPE)
         if given is None:
-            if self._answers is not None:
-                resolver, mime_type, _ = self._answers
+            if self._missing_content_type is not None:
+                resolver, mime_type, _ = self._missing_content_type
                 if resolver.default_mime_type is mime_type:
                     return self._convert_from(message, target, mime_type, hint)
-        elif given is self._fits:
+        elif given is self._accepted_content_type:
             return self._convert_from(message, target, given, hint)
         mime_type = self.resolve_mime_type(headers)
         if not self.supports_mime_type(mime_type):
             return None
-        if self._answers is not None and mime_type is given:
-            self._fits = given
+        if self._missing_content_type is not None and mime_type is given:
+            self._accepted_content_type = given
         return self._convert_from(message, target, mime_type, hint)
 
     def _write(self, payload: Any, headers: Mapping[str, Any] | None, hint: Any) -> Message[Any] | None:
         """The message for a payload of a class that is supported."""
-        if self._answers is not None and headers.__class__ is MutableMessageHeaders:
-            resolver, mime_type, default = self._answers
-            values = headers._map  # of headers without an accessor, as below, but without asking
+        if self._missing_content_type is not None and headers.__class__ is MutableMessageHeaders:
+            resolver, mime_type, default = self._missing_content_type
+            values = headers._map
             if (
-                CONTENT_TYPE not in values
-                and resolver.default_mime_type is mime_type
-                and headers._accessor is None
+                headers._accessor is None  # with the next line: as ``bare_values_of``, without the call
                 and headers._mutable
+                and CONTENT_TYPE not in values
+                and resolver.default_mime_type is mime_type
             ):
                 content = self._convert_to(payload, mime_type, hint)
                 if content is None:
@@ -155,17 +155,18 @@ class AbstractMessageConverter(ABC):
         """What the header ``contentType`` becomes where there is none: the first supported type."""
         return self._supported_mime_types[0] if self._supported_mime_types else None
 
-    def _answer_questions(self) -> None:
-        """Ask once about headers without content type, which nearly all replies have: what is resolved, and what it
-        becomes. None where the answers may be others each time, or the payload would be refused.
+    def _resolve_missing_content_type(self) -> None:
+        """Once for all headers without content type, which nearly all replies have."""
+        self._missing_content_type: tuple[DefaultContentTypeResolver, MimeType | None, MimeType | None] | None = None
+        """The resolver, the content type that it takes for a missing one, and the one that is written into the headers.
+        None where these may be others each time, or the payload would be refused.
         """
-        self._answers: tuple[DefaultContentTypeResolver, MimeType | None, MimeType | None] | None = None
-        self._fits = None
+        self._accepted_content_type = None
         resolver = self._content_type_resolver
-        if type(resolver) is DefaultContentTypeResolver and not _answers_questions_itself(type(self)):
+        if type(resolver) is DefaultContentTypeResolver and not _resolves_differently(type(self)):
             mime_type = resolver.default_mime_type
             if self.supports_mime_type(mime_type):
-                self._answers = resolver, mime_type, self.default_content_type(None)
+                self._missing_content_type = resolver, mime_type, self.default_content_type(None)
 
     # -- hooks for subclasses
 
@@ -182,7 +183,7 @@ class AbstractMessageConverter(ABC):
         """The payload serialized, or None."""
 
 
-def _answers_questions_itself(cls: type[AbstractMessageConverter]) -> bool:
+def _resolves_differently(cls: type[AbstractMessageConverter]) -> bool:
     questions = ("resolve_mime_type", "supports_mime_type", "default_content_type")
     return any(getattr(cls, each) is not getattr(AbstractMessageConverter, each) for each in questions)
 

@@ -10,7 +10,7 @@ from ..mime import APPLICATION_JSON
 from .base import AbstractMessageConverter
 from .builtin import ByteArrayMessageConverter, StringMessageConverter
 from .content_type import DefaultContentTypeResolver
-from .contract import MessageConverter
+from .contract import MessageConverter, PreparingMessageConverter
 from .json import JsonMessageConverter
 
 REMEMBERED_CLASSES = 1024
@@ -72,6 +72,23 @@ class CompositeMessageConverter:
             if result is not None:
                 return result
         return None
+
+    def prepare_target(self, target: Any, hint: Any = None) -> None:
+        """Raises TypeError when all converters that are for *target* do: any other may yet take what comes."""
+        refused: TypeError | None = None
+        for each in self._converters:
+            if _reader(each, target) is None:
+                continue
+            if not isinstance(each, PreparingMessageConverter):
+                return
+            try:
+                each.prepare_target(target, hint)
+            except TypeError as error:
+                refused = refused or error
+            else:
+                return
+        if refused is not None:
+            raise refused
 
     def _readers_for(self, target: Any) -> tuple[Reader, ...]:
         return tuple(read for each in self._converters if (read := _reader(each, target)) is not None)

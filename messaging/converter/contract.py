@@ -31,3 +31,14 @@ class MessageConverter(Protocol):
         other mapping is copied. Raises MessageConversionError.
         """
         ...
+
+
+@runtime_checkable
+class PreparingMessageConverter(Protocol):
+    """A converter that does the thinking about a target once. It is told of those of handler methods when these are
+    registered.
+    """
+
+    def prepare_target(self, target: Any, hint: Any = None) -> None:
+        """*target* and *hint* are what ``from_message`` will get. Raises TypeError when it could only fail."""
+        ...

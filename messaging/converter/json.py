@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any, Protocol, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -12,7 +11,11 @@ from ..locks import allocate_lock
 from ..message import Message
 from ..mime import APPLICATION_ANY_JSON, APPLICATION_JSON, MimeType
 from .base import AbstractMessageConverter
+from .json_decoders import Decoder, PydanticDecoder, decode_other, in_order, is_model, make_decoder, reason
 from .targets import bare, full_name, is_instance, without_none
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 DECODER_LIMIT = 1024
 """How many decoders are kept, one for each target; beyond it the oldest goes."""
@@ -21,15 +24,12 @@ _SERIALIZED = (bytes, str, bytearray, memoryview)
 _UTF_8 = (None, "utf-8", "utf8")
 
 
-class _Decoder(Protocol):
-    def decode(self, content: Any, /) -> Any: ...
-
-
 class JsonMessageConverter(AbstractMessageConverter):
-    """Any type that msgspec knows (dataclasses, TypedDicts, Structs, builtins, generics) and pydantic's models.
+    """Any type that msgspec knows (dataclasses, TypedDicts, Structs, builtins, generics) and pydantic's classes.
 
-    A payload that is an instance of the target already is given back as it is; the target ``Any`` stands for whatever
-    the JSON holds. Properties that the target does not know are ignored. What does not fit raises
+    What is pydantic's, pydantic reads and validates: its models, its dataclasses, and any type that holds such a
+    dataclass. A payload that is an instance of the target already is given back as it is; the target ``Any`` stands for
+    whatever the JSON holds. Properties that the target does not know are ignored. What does not fit raises
     MessageConversionError (``Could not read JSON: …``) naming the field and what was expected.
 
     Differs from Spring: there are no views that choose some of a class's fields; a class with those fields does it.
@@ -39,8 +39,11 @@ class JsonMessageConverter(AbstractMessageConverter):
         """Without *supported_mime_types*: ``application/json`` and ``application/*+json``."""
         super().__init__(*(supported_mime_types or (APPLICATION_JSON, APPLICATION_ANY_JSON)), **options)
         self._encoder = msgspec.json.Encoder(enc_hook=_encode_other)
-        self._decoders: dict[Any, _Decoder] = {}
-        self._lock = allocate_lock()  # guards growing and shrinking of _decoders
+        self._decoders: dict[Any, Decoder] = {}
+        """By ``in_order`` of their targets."""
+        self._of_late: dict[int, tuple[Any, Decoder]] = {}
+        """By the identities of targets, with the targets, so that these last as long."""
+        self._lock = allocate_lock()  # guards growing and shrinking of the two
 
     def supports(self, target: Any) -> bool:
         return True
@@ -56,32 +59,39 @@ class JsonMessageConverter(AbstractMessageConverter):
         try:
             if mime_type is not None and mime_type._charset not in _UTF_8 and not isinstance(payload, str):
                 payload = bytes(payload).decode(mime_type.charset or "utf-8")
-            return self._decode(payload, target)
+            try:
+                decoder = self._of_late[id(target)][1]
+            except KeyError:
+                decoder = self._decoder(target)
+            return decoder.decode(payload)
         except (ValueError, TypeError, RecursionError) as error:  # msgspec's and pydantic's errors are ValueErrors
-            raise MessageConversionError(f"Could not read JSON: {_reason(error)}", message) from error
+            raise MessageConversionError(f"Could not read JSON: {reason(error)}", message) from error
 
-    def _decode(self, payload: Any, target: Any) -> Any:
+    def prepare_target(self, target: Any, hint: Any = None) -> None:
+        """Raises TypeError for a type that no JSON can be read as."""
+        self._decoder(target if hint is None else _refined(target, hint))
+
+    def _decoder(self, target: Any) -> Decoder:
+        key = in_order(target)
         try:
-            decoder = self._decoders[target]
-        except KeyError:
-            decoder = self._decoder(target)
+            decoder = self._decoders.get(key)
         except TypeError:  # an annotation that cannot be hashed
-            decoder = _make_decoder(target)
-        return decoder.decode(payload)
-
-    def _decoder(self, target: Any) -> _Decoder:
-        decoder = _make_decoder(target)
+            return make_decoder(target)
+        if decoder is None:
+            decoder = make_decoder(target)
         with self._lock:
-            if len(self._decoders) >= DECODER_LIMIT:
-                del self._decoders[next(iter(self._decoders))]
-            self._decoders[target] = decoder
+            _remember(self._decoders, key, decoder)
+            _remember(self._of_late, id(target), (target, decoder))
         return decoder
 
     def _convert_object(self, message: Message[Any], target: Any) -> Any:
         try:
-            return msgspec.convert(message.payload, target, dec_hook=_decode_other)
+            decoder = self._decoder(target)
+            if isinstance(decoder, PydanticDecoder):
+                return decoder.decode(self._encoder.encode(message.payload))
+            return msgspec.convert(message.payload, target, dec_hook=decode_other)
         except (ValueError, TypeError) as error:
-            raise MessageConversionError(f"Could not read JSON: {_reason(error)}", message) from error
+            raise MessageConversionError(f"Could not read JSON: {reason(error)}", message) from error
 
     def _convert_to(self, payload: Any, mime_type: MimeType | None, hint: Any) -> Any:
         charset = mime_type._charset if mime_type is not None else None
@@ -91,31 +101,13 @@ class JsonMessageConverter(AbstractMessageConverter):
                 return content.decode()
             return content if charset in _UTF_8 else content.decode().encode(charset or "utf-8")
         except (ValueError, TypeError, RecursionError) as error:
-            raise MessageConversionError(f"Could not write JSON: {_reason(error)}") from error
+            raise MessageConversionError(f"Could not write JSON: {reason(error)}") from error
 
 
-class _PydanticDecoder:
-    """Reads pydantic's models, and what msgspec does not take, by pydantic."""
-
-    __slots__ = ("_validate",)
-
-    def __init__(self, target: Any, pydantic: Any) -> None:
-        self._validate = pydantic.TypeAdapter(target).validate_json
-
-    def decode(self, content: Any, /) -> Any:
-        return self._validate(content if isinstance(content, str) else bytes(content))
-
-
-def _make_decoder(target: Any) -> _Decoder:
-    if _is_model(target):
-        return _PydanticDecoder(target, sys.modules["pydantic"])
-    try:
-        return msgspec.json.Decoder(target, dec_hook=_decode_other)
-    except TypeError:
-        pydantic = sys.modules.get("pydantic")
-        if pydantic is None:
-            raise
-        return _PydanticDecoder(target, pydantic)
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    if key not in known and len(known) >= DECODER_LIMIT:
+        del known[next(iter(known))]
+    known[key] = value
 
 
 def _refined(target: Any, hint: Any) -> Any:
@@ -128,41 +120,7 @@ def _refined(target: Any, hint: Any) -> Any:
     return precise if origin is not None and origin is target else target
 
 
-def _is_model(cls: Any) -> bool:
-    """Whether a class is a model of pydantic's: only where somebody has imported pydantic can there be one."""
-    model = getattr(sys.modules.get("pydantic"), "BaseModel", None)
-    return model is not None and isinstance(cls, type) and issubclass(cls, model)
-
-
 def _encode_other(value: Any) -> Any:
-    if _is_model(type(value)):
+    if is_model(type(value)):
         return msgspec.Raw(value.model_dump_json().encode())
     raise TypeError(f"objects of type {full_name(type(value))} cannot be written")
-
-
-def _decode_other(target: Any, value: Any) -> Any:
-    """Models inside other types: msgspec asks for what it does not know."""
-    if isinstance(target, type) and isinstance(value, target):
-        return value
-    if not _is_model(target):
-        raise ValueError(f"objects of type {target} cannot be read")
-    try:
-        return target.model_validate_json(msgspec.json.encode(value))
-    except ValueError as error:
-        raise ValueError(_reason(error)) from error
-
-
-def _reason(error: BaseException) -> str:
-    """What an error says on one line; pydantic's problems are told the way msgspec tells its own."""
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    problems = getattr(error, "errors", None)
-    if not callable(problems):
-        return str(error)
-    found = problems(include_url=False, include_context=False, include_input=False)
-    texts = [f"{each['msg']} - at `{_path(each['loc'])}`" for each in found]
-    return "; ".join(texts)
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return "$" + "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in location)

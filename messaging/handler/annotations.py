@@ -195,6 +195,9 @@ def controller_advice(
 
 def _check(decorator: Callable[..., Any], names: tuple[Any, ...]) -> None:
     for each in names:
+        name = decorator.__name__
+        if isinstance(each, list | tuple):
+            written = ", ".join(map(repr, each))
+            raise TypeError(f"{name} takes strings one by one, not in a {type(each).__name__}: @{name}({written})")
         if not isinstance(each, str):
-            name = decorator.__name__
             raise TypeError(f"{name} takes strings and is written with parentheses: @{name}(...), not @{name}")

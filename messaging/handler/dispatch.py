@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from ..exceptions import MessageHandlingError, TaskRejectedError
+from ..exceptions import MessageHandlingError, TaskRejectedError, is_passed_on, remark_on
 from ..executor import Executor, Task
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
@@ -152,7 +152,7 @@ class MethodMessageHandler:
                 else:
                     mapped.reply(value, invocation)
         except BaseException as error:  # the border to the user's code: errors are for the exception handlers
-            if _ends_its_worker(error):
+            if is_passed_on(error):
                 raise
             self._handle_error(error, mapped, invocation)
         finally:
@@ -179,13 +179,17 @@ class MethodMessageHandler:
                     self._reply_later(mapped, value, message)
                 else:
                     mapped.reply(value, message)
-            except Exception as failure:  # as in dispatch
+            except BaseException as failure:  # as in dispatch
+                if is_passed_on(failure):
+                    raise
                 self._handle_error(failure, mapped, message)
 
     # -- errors
 
     def _handle_error(self, error: BaseException, mapped: MappedMethod, message: InvocationMessage) -> None:
         if not isinstance(error, Exception):
+            if isinstance(error, SystemExit):  # also where an exception handler takes it
+                logger.error("Exit in %s (%s)%s", mapped, self.describe(message), remark_on(error))
             wrapped = MessageHandlingError("Unexpected handler method invocation error", message)
             wrapped.__cause__ = error
             error = wrapped
@@ -200,19 +204,31 @@ class MethodMessageHandler:
                 if is_future(value):
                     raise TypeError(f"{handler.invocable.method} must not return a future")
                 handler.reply(value, message)
-        except Exception:  # nobody is left to tell but the log
-            logger.exception("Error while processing handler method exception (%s)", self.describe(message))
+        except BaseException as failure:  # nobody is left to tell but the log
+            if is_passed_on(failure):
+                raise
+            remark = remark_on(failure)
+            logger.exception("Error while processing handler method exception (%s)%s", self.describe(message), remark)
 
     def _exception_handler_for(self, error: BaseException, mapped: MappedMethod) -> ExceptionHandlerMethod | None:
         found = mapped.exception_handlers.resolve(error)
         if found is not None:
             return found
         for advice in self._advice:
-            if advice.applies_to(mapped.controller):
+            if self._applies(advice, mapped):
                 found = advice.resolver.resolve(error)
                 if found is not None:
                     return found
         return None
+
+    def _applies(self, advice: Advice, mapped: MappedMethod) -> bool:
+        try:
+            return advice.applies_to(mapped.controller)
+        except BaseException as failure:  # the method's own error must still be handled, or logged
+            if is_passed_on(failure):
+                raise
+            logger.exception("Condition of an advice failed for %s: left out%s", mapped, remark_on(failure))
+            return False
 
     def unhandled(self, error: BaseException, message: InvocationMessage) -> None:
         """An error that no method handles: logged. Must not raise."""
@@ -228,10 +244,3 @@ def _execute(executor: Executor, task: Task) -> None:
         executor.execute(task)
     except TaskRejectedError:
         task()
-
-
-def _ends_its_worker(error: BaseException) -> bool:
-    """Whether an error is not the method's failure but the end of the thread or greenlet that it runs in."""
-    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit) or any(
-        each.__name__ == "GreenletExit" for each in type(error).__mro__
-    )

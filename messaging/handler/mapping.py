@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from functools import cmp_to_key, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cmp_to_key
 from typing import Any, Generic, TypeVar
 
 from ..locks import allocate_lock
@@ -55,68 +55,26 @@ class MappingMatch(Generic[H]):
         self.variables = variables
 
 
-class Matches(dict[str, "MappingMatch[H] | None"], Generic[H]):
-    """The methods for destinations of one kind: each is looked up when it is asked for, and remembered."""
+class Mappings(Generic[H]):
+    """All mappings of one moment, never changed: who reads them is not disturbed by who adds one."""
 
-    def __init__(self, find: Callable[[str], MappingMatch[H] | None], lock: AbstractContextManager[Any]) -> None:
-        self._find = find
-        self._lock = lock
+    __slots__ = ("_direct", "_matcher", "handlers")
 
-    def __missing__(self, destination: str) -> MappingMatch[H] | None:
-        found = self._find(destination)
-        if len(destination) <= CACHED_LENGTH:
-            with self._lock:
-                if len(self) >= CACHE_LIMIT:
-                    del self[next(iter(self))]
-                self[destination] = found
-        return found
-
-
-class MappingRegistry(Generic[H]):
-    """Finds the one method for a destination. Any thread may ask; answers are remembered."""
-
-    def __init__(self, path_matcher: PathMatcher, lookup: Callable[[str], str | None] | None = None) -> None:
-        """*lookup* gives the part of a destination that patterns are for, None for nobody's; by default the whole."""
-        self._matcher = path_matcher
-        self._lookup = lookup
-        self._mappings: dict[MappingInfo, H] = {}
+    def __init__(self, matcher: PathMatcher, handlers: dict[MappingInfo, H]) -> None:
+        """*handlers* are these mappings' own from now on."""
+        self.handlers = handlers
+        self._matcher = matcher
         self._direct: dict[str, list[MappingInfo]] = {}
-        self._lock = allocate_lock()  # guards changes of what the next one remembers
-        self.matches = {kind: Matches[H](partial(self._find, kind), self._lock) for kind in MappingKind}
-        """For each kind what ``find`` would find: ``matches[kind][destination]``."""
+        for info in handlers:
+            for pattern in info.patterns:
+                if not matcher.is_pattern(pattern):
+                    self._direct.setdefault(pattern, []).append(info)
 
-    @property
-    def mappings(self) -> dict[MappingInfo, H]:
-        """A snapshot of all mappings."""
-        return dict(self._mappings)
-
-    def add(self, info: MappingInfo, handler: H) -> None:
-        """Raises RuntimeError when an equal mapping is there already."""
-        other = self._mappings.get(info)
-        if other is not None:
-            raise RuntimeError(
-                f"Ambiguous mapping found. Cannot map {handler} to {info}: There is already {other} mapped."
-            )
-        self._mappings[info] = handler
-        for pattern in info.patterns:
-            if not self._matcher.is_pattern(pattern):
-                self._direct.setdefault(pattern, []).append(info)
-        with self._lock:
-            for remembered in self.matches.values():
-                remembered.clear()
-
-    def find(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
-        """The best match, or None. Raises RuntimeError when the two best are equally good."""
-        return self.matches[kind][destination]
-
-    def _find(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
-        lookup_destination = destination if self._lookup is None else self._lookup(destination)
-        return None if lookup_destination is None else self._best(kind, lookup_destination)
-
-    def _best(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
+    def best(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
+        """Raises RuntimeError when the two best are equally good."""
         matches = self._matches(self._direct.get(destination, ()), kind, destination)
         if not matches:
-            matches = self._matches(self._mappings, kind, destination)
+            matches = self._matches(self.handlers, kind, destination)
         if not matches:
             return None
         compare = self._comparison(destination)
@@ -137,7 +95,7 @@ class MappingRegistry(Generic[H]):
             if info.kind is kind:
                 patterns = [each for each in info.patterns if self._matcher.match(each, destination)]
                 if patterns:
-                    matches.append((sorted(patterns, key=key), self._mappings[info]))
+                    matches.append((sorted(patterns, key=key), self.handlers[info]))
         return matches
 
     def _comparison(self, destination: str) -> Callable[[Any, Any], int]:
@@ -151,6 +109,84 @@ class MappingRegistry(Generic[H]):
             return len(two[0]) - len(one[0])
 
         return compare
+
+
+class Matches(dict[str, "MappingMatch[H] | None"], Generic[H]):
+    """The methods for destinations of one kind: each is looked up when it is asked for, and remembered."""
+
+    def __init__(self, registry: MappingRegistry[H], kind: MappingKind) -> None:
+        self._registry = registry
+        self._kind = kind
+
+    def __missing__(self, destination: str) -> MappingMatch[H] | None:
+        return self._registry._look_up(self._kind, destination)
+
+
+class MappingRegistry(Generic[H]):
+    """Finds the one method for a destination. Any thread may ask, also while one adds; answers are remembered."""
+
+    def __init__(self, path_matcher: PathMatcher, lookup: Callable[[str], str | None] | None = None) -> None:
+        """*lookup* gives the part of a destination that patterns are for, None for nobody's; by default the whole."""
+        self._matcher = path_matcher
+        self._lookup = lookup
+        self._mappings: Mappings[H] = Mappings(path_matcher, {})
+        self._draft: dict[MappingInfo, H] | None = None
+        """What the mappings become at the end of ``all_or_none``."""
+        self._lock = allocate_lock()
+        """Guards that what is remembered is of the mappings that there are, and no more than the limit."""
+        self.matches = {kind: Matches[H](self, kind) for kind in MappingKind}
+        """For each kind what ``find`` would find: ``matches[kind][destination]``."""
+
+    @property
+    def mappings(self) -> dict[MappingInfo, H]:
+        """A snapshot of all mappings."""
+        return dict(self._mappings.handlers)
+
+    def add(self, info: MappingInfo, handler: H) -> None:
+        """One thread at a time may add. Raises RuntimeError when an equal mapping is there already."""
+        handlers = self.mappings if self._draft is None else self._draft
+        other = handlers.get(info)
+        if other is not None:
+            raise RuntimeError(
+                f"Ambiguous mapping found. Cannot map {handler} to {info}: There is already {other} mapped."
+            )
+        handlers[info] = handler
+        if self._draft is None:
+            self._replace(handlers)
+
+    @contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """What is added in this block is found when it ends, all together; nothing of it when the block raises."""
+        draft = self._draft = self.mappings
+        try:
+            yield
+            self._replace(draft)
+        finally:
+            self._draft = None
+
+    def find(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
+        """The best match, or None. Raises RuntimeError when the two best are equally good."""
+        return self.matches[kind][destination]
+
+    def _replace(self, handlers: dict[MappingInfo, H]) -> None:
+        mappings = Mappings(self._matcher, handlers)
+        with self._lock:
+            self._mappings = mappings
+            for remembered in self.matches.values():
+                remembered.clear()
+
+    def _look_up(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
+        mappings = self._mappings
+        lookup_destination = destination if self._lookup is None else self._lookup(destination)
+        found = None if lookup_destination is None else mappings.best(kind, lookup_destination)
+        if len(destination) <= CACHED_LENGTH:
+            with self._lock:
+                if mappings is self._mappings:  # else others were added meanwhile, and the next answer may be another
+                    remembered = self.matches[kind]
+                    if len(remembered) >= CACHE_LIMIT:
+                        del remembered[next(iter(remembered))]
+                    remembered[destination] = found
+        return found
 
 
 def combine_patterns(

@@ -6,7 +6,7 @@ A decorator stores data on what it decorates and gives the same object back: no 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 ATTRIBUTE = "__message_marks__"
@@ -61,39 +61,53 @@ class Marks:
         self.exception_types: tuple[type[BaseException], ...] | None = None
         self.advice: AdviceMark | None = None
 
-    def copy(self) -> Marks:
-        copied = Marks()
-        for name in self.__slots__:
-            setattr(copied, name, getattr(self, name))
-        copied.mappings = dict(self.mappings)
-        return copied
-
 
 NO_MARKS = Marks()
+_SINGLE = ("advice", "exception_types", "send_to", "send_to_user")
+"""The marks beside the mappings, each None where the decorator was not used."""
 
 
 def marks_of(target: Any) -> Marks:
-    """The marks of a function or a class, inherited ones included. Never None."""
+    """The marks of a function, or of a class and its bases. Never None."""
+    if isinstance(target, type):
+        return _merged(vars(each).get(ATTRIBUTE) for each in target.__mro__)
     found = getattr(target, ATTRIBUTE, None)
     return found if isinstance(found, Marks) else NO_MARKS
 
 
 def method_marks(cls: type, name: str) -> Marks:
-    """The marks of a method, or of the one that it overrides."""
+    """The marks of a method and of those that it overrides; none where a class says that *name* is None."""
+    levels: list[Marks] = []
     for each in cls.__mro__:
-        if name in each.__dict__ and not isinstance(each.__dict__[name], type):
-            found = marks_of(_function(each.__dict__[name]))
-            if found is not NO_MARKS:
-                return found
-    return NO_MARKS
+        if name in vars(each):
+            found = vars(each)[name]
+            if found is None:
+                break
+            if not isinstance(found, type):
+                levels.append(marks_of(_function(found)))
+    return _merged(levels)
+
+
+def _merged(levels: Iterable[Marks | None]) -> Marks:
+    """Each mark from the first level that has it, as what an override does not say again still holds."""
+    found = [each for each in levels if each is not None and each is not NO_MARKS]
+    if len(found) < 2:
+        return found[0] if found else NO_MARKS
+    merged = Marks()
+    for each in found:
+        merged.mappings = {**each.mappings, **merged.mappings}
+        for name in _SINGLE:
+            if getattr(merged, name) is None:
+                setattr(merged, name, getattr(each, name))
+    return merged
 
 
 def writable_marks(target: Any) -> Marks:
-    """The marks of *target* itself, made if need be: a subclass begins with a copy of what it inherits."""
+    """The marks of *target* itself, made if need be."""
     target = _function(target)
     own = vars(target).get(ATTRIBUTE) if hasattr(target, "__dict__") else None
     if not isinstance(own, Marks):
-        own = marks_of(target).copy()
+        own = Marks()
         setattr(target, ATTRIBUTE, own)
     return own
 

@@ -27,7 +27,8 @@ class HandlerMethod:
     ) -> None:
         """*owner* is the controller (None for a plain function); *kind* says which mapping this is for.
 
-        Raises TypeError for a coroutine function and for annotations that cannot be resolved.
+        Raises TypeError for a coroutine function, for a generator function, for annotations that cannot be resolved and
+        for markers that are not inside ``Annotated``.
         """
         self.function = function
         self.owner = owner
@@ -38,6 +39,11 @@ class HandlerMethod:
         """``Class.method``, or the name of the function."""
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{self.name} is a coroutine function: handler methods are called, not awaited")
+        if inspect.isgeneratorfunction(function):
+            raise TypeError(
+                f"{self.name} is a generator function: calling it runs nothing of it. Return a list, or send each "
+                "value with a template"
+            )
         self.parameters, annotation = read_parameters(function, self.name)
         self.return_parameter = MethodParameter("return", annotation, method_name=self.name)
         """The return value, seen as a parameter: its ``annotation`` and ``metadata``."""

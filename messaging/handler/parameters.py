@@ -65,7 +65,8 @@ class MethodParameter:
 def read_parameters(function: Callable[..., Any], method_name: str) -> tuple[tuple[MethodParameter, ...], Any]:
     """The parameters of *function*, without ``*args`` and ``**kwargs``, and its return annotation, ``Any`` if none.
 
-    Raises TypeError for an annotation that cannot be resolved, naming the parameter.
+    Raises TypeError for an annotation that cannot be resolved and for a marker outside of ``Annotated``, naming the
+    parameter.
     """
     hints = _type_hints(function, method_name)
     parameters: list[MethodParameter] = []
@@ -75,9 +76,28 @@ def read_parameters(function: Callable[..., Any], method_name: str) -> tuple[tup
         parameter = MethodParameter(
             name, hints.get(name, Any), index=len(parameters), method_name=method_name, default=each.default
         )
+        _refuse_misplaced_markers(parameter)
         parameter.is_keyword_only = each.kind is inspect.Parameter.KEYWORD_ONLY
         parameters.append(parameter)
     return tuple(parameters), hints.get("return", Any)
+
+
+def _refuse_misplaced_markers(parameter: MethodParameter) -> None:
+    if _is_marker(parameter.default):
+        place, marker, kind = "as its default value", parameter.default, parameter.type_name
+    elif _is_marker(parameter.annotation):
+        place, marker, kind = "in place of its type", parameter.annotation, "str"
+    else:
+        return
+    name = marker.__name__ if isinstance(marker, type) else f"{type(marker).__name__}(...)"
+    raise TypeError(
+        f"{parameter.describe()} has {name} {place}. Markers ride in Annotated: "
+        f"{parameter.name}: Annotated[{kind}, {name}]"
+    )
+
+
+def _is_marker(value: Any) -> bool:
+    return issubclass(value, ParameterMarker) if isinstance(value, type) else isinstance(value, ParameterMarker)
 
 
 def _peel(annotation: Any) -> tuple[Any, tuple[Any, ...], bool]:

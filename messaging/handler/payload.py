@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, Protocol, get_args, get_origin
 
-from ..converter.contract import MessageConverter
-from ..converter.targets import ANYTHING, is_instance, type_name
+from ..converter.contract import MessageConverter, PreparingMessageConverter
+from ..converter.targets import ANYTHING, is_instance, is_union, type_name
 from ..exceptions import MessageConversionError, MethodArgumentNotValidError, MethodArgumentTypeMismatchError
+from ..headers import CONTENT_TYPE
 from ..message import Message
 from .annotations import Payload
 from .arguments import ArgumentGetter, BindingResolver
 from .invocation import InvocationMessage
 from .parameters import MethodParameter
 
+logger = logging.getLogger(__name__)
+
 
 class Validator(Protocol):
     """Validates converted payloads."""
 
     def validate(self, value: Any, groups: tuple[Any, ...]) -> Iterable[str] | None:
-        """The texts of what is wrong; none (or None) when nothing is. May raise ValueError for one problem."""
+        """The texts of what is wrong, or one text; none (or None) when nothing is. ValueError tells one problem, too.
+
+        Anything else, such as True or False, refuses the payload with a TypeError: it does not say what is meant.
+        """
         ...
 
 
@@ -49,6 +56,8 @@ class PayloadMethodArgumentResolver(BindingResolver):
         is_plain = isinstance(target, type) and get_origin(target) is None
         # Bytes are what nearly every payload is, so that is asked once; no plain class but their own is what they are.
         converts_bytes = is_plain or not is_instance(b"", target)
+        if converts_bytes and not takes_anything:
+            _prepare(self._converter, target, parameter)
 
         def get(message: Message[Any]) -> Any:
             value = message._payload if message.__class__ is InvocationMessage else message.payload
@@ -63,7 +72,7 @@ class PayloadMethodArgumentResolver(BindingResolver):
                     if converted is None:
                         raise MessageConversionError(
                             f"Cannot convert from [{type_name(type(value))}] to [{parameter.type_name}] "
-                            f"for {parameter.describe()}",
+                            f"for {parameter.describe()}{_content_type(readable)}",
                             message,
                         )
                     value = converted
@@ -89,6 +98,8 @@ class MessageMethodArgumentResolver(BindingResolver):
         message_type = get_origin(annotation) or annotation
         wanted = (get_args(annotation) or (Any,))[0]
         takes_anything = wanted in ANYTHING or getattr(wanted, "__bound__", wanted) is not wanted
+        if self._converter is not None and not takes_anything:
+            _prepare(self._converter, wanted, parameter)
 
         def get(message: Message[Any]) -> Message[Any]:
             source = message.original if isinstance(message, InvocationMessage) else message
@@ -115,7 +126,7 @@ class MessageMethodArgumentResolver(BindingResolver):
         if self._converter is not None:
             result = self._converter.from_message(message, wanted, parameter)
         if result is None:
-            raise MessageConversionError(f"No converter found from {names}", message)
+            raise MessageConversionError(f"No converter found from {names}{_content_type(message)}", message)
         return result
 
 
@@ -130,6 +141,26 @@ def is_empty(payload: Any) -> bool:
     return isinstance(payload, bytearray | memoryview) and len(payload) == 0
 
 
+def _prepare(converter: MessageConverter, target: Any, parameter: MethodParameter) -> None:
+    """Let the converter think about a type once. Raises TypeError for one that no payload can become."""
+    members = get_args(target) if is_union(target) else (target,)
+    if any(isinstance(each, type) and issubclass(each, BaseException) for each in members):
+        return  # of an exception handler: no payload becomes that, it is provided
+    if isinstance(converter, PreparingMessageConverter):
+        try:
+            converter.prepare_target(target, parameter)
+        except TypeError as error:
+            raise TypeError(
+                f"No payload can be read as {type_name(target)} for {parameter.describe()}: {error}"
+            ) from error
+
+
+def _content_type(message: Message[Any]) -> str:
+    """What an error about a conversion ends with: it is the content type that chooses the converters."""
+    content_type = message.headers.get(CONTENT_TYPE)
+    return "" if content_type is None else f", contentType='{content_type}'"
+
+
 def _validation(parameter: MethodParameter, validator: Validator | None) -> Callable[[Any, Message[Any]], None] | None:
     """What validates this parameter: the first marker whose name begins with ``Valid`` decides; None for nothing."""
     marker = next((each for each in parameter.metadata if _class_of(each).__name__.startswith("Valid")), None)
@@ -139,6 +170,11 @@ def _validation(parameter: MethodParameter, validator: Validator | None) -> Call
     groups = tuple(getattr(marker, "groups", ())) if not isinstance(marker, type) else ()
     if check is None:
         if validator is None:
+            logger.warning(
+                "%s on %s has nothing to validate with: set a validator, or give the marker a check, Valid(check)",
+                _class_of(marker).__name__,
+                parameter.describe(),
+            )
             return None
         used = validator
 
@@ -147,13 +183,25 @@ def _validation(parameter: MethodParameter, validator: Validator | None) -> Call
 
     def validate(value: Any, message: Message[Any]) -> None:
         try:
-            errors = [str(each) for each in check(value) or ()]
+            errors = _texts(check(value), parameter)
         except ValueError as error:
             _refuse(parameter, message, [str(error)], error)
         if errors:
             _refuse(parameter, message, errors)
 
     return validate
+
+
+def _texts(found: Any, parameter: MethodParameter) -> list[str]:
+    """What a validation says is wrong."""
+    if found is None or isinstance(found, str):
+        return [found] if found else []
+    if not isinstance(found, Iterable):
+        raise TypeError(
+            f"The validation of {parameter.describe()} returned {found!r}, which is no answer: "
+            "return None, or the texts of what is wrong"
+        )
+    return [str(each) for each in found]
 
 
 def _class_of(marker: Any) -> type:

@@ -82,28 +82,16 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
         ``return_value_handlers`` replace the lists of Spring's order, in which the custom ones have their place.
         """
         converter = message_converter or default_converters()
-        conversion = conversion_service or DefaultConversionService()
+        matcher = path_matcher or AntPathMatcher()
         self.reply_headers = ReplyHeaders(header_initializer)
         if argument_resolvers is None:
-            argument_resolvers = (
-                HeaderMethodArgumentResolver(conversion),
-                HeadersMethodArgumentResolver(),
-                DestinationVariableMethodArgumentResolver(conversion),
-                PrincipalMethodArgumentResolver(),
-                MessageMethodArgumentResolver(converter),
-                *custom_argument_resolvers,
-                PayloadMethodArgumentResolver(converter, validator),
-            )
+            conversion = conversion_service or DefaultConversionService()
+            argument_resolvers = _argument_resolvers(converter, conversion, validator, custom_argument_resolvers)
         if return_value_handlers is None:
-            headers = self.reply_headers
             client_template = SimpMessagingTemplate(outbound, message_converter=converter)
-            return_value_handlers = (
-                SendToMethodReturnValueHandler(broker_template, headers, placeholders=placeholders),
-                SubscriptionMethodReturnValueHandler(client_template, headers),
-                *custom_return_value_handlers,
-                SendToMethodReturnValueHandler(broker_template, headers, annotation_required=False),
+            return_value_handlers = _return_value_handlers(
+                broker_template, client_template, self.reply_headers, placeholders, custom_return_value_handlers
             )
-        matcher = path_matcher or AntPathMatcher()
         super().__init__(
             argument_resolvers=argument_resolvers,
             return_value_handlers=return_value_handlers,
@@ -118,9 +106,15 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
         self._inbound = inbound
         self._template = broker_template
         self._prefixes = tuple(each if each.endswith("/") else f"{each}/" for each in destination_prefixes)
-        self._kept = 1 if matcher.slash_separator else 0  # how much of a prefix's end stays on the lookup destination
+        self._separator_kept = 1 if matcher.slash_separator else 0
+        """How much of a prefix's end stays on the lookup destination."""
         self._report_unhandled_errors = report_unhandled_errors
         self._running = False
+
+    def register(self, controller: Any) -> None:
+        """As there; and of a controller that is refused no method is mapped."""
+        with self._registry.all_or_none():
+            super().register(controller)
 
     @property
     def destination_prefixes(self) -> tuple[str, ...]:
@@ -182,7 +176,7 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
             return destination
         for prefix in self._prefixes:
             if destination.startswith(prefix):
-                return destination[len(prefix) - self._kept :]
+                return destination[len(prefix) - self._separator_kept :]
         return None
 
     # -- errors
@@ -212,3 +206,35 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
 
     def describe(self, message: InvocationMessage) -> str:
         return f"session={header_of(message, SESSION_ID)} destination={header_of(message, DESTINATION)}"
+
+
+def _argument_resolvers(
+    converter: MessageConverter,
+    conversion: ConversionService,
+    validator: Validator | None,
+    custom: Iterable[HandlerMethodArgumentResolver],
+) -> tuple[HandlerMethodArgumentResolver, ...]:
+    return (
+        HeaderMethodArgumentResolver(conversion),
+        HeadersMethodArgumentResolver(),
+        DestinationVariableMethodArgumentResolver(conversion),
+        PrincipalMethodArgumentResolver(),
+        MessageMethodArgumentResolver(converter),
+        *custom,
+        PayloadMethodArgumentResolver(converter, validator),
+    )
+
+
+def _return_value_handlers(
+    broker_template: SendingOperations,
+    client_template: SendingOperations,
+    headers: ReplyHeaders,
+    placeholders: Placeholders | None,
+    custom: Iterable[HandlerMethodReturnValueHandler],
+) -> tuple[HandlerMethodReturnValueHandler, ...]:
+    return (
+        SendToMethodReturnValueHandler(broker_template, headers, placeholders=placeholders),
+        SubscriptionMethodReturnValueHandler(client_template, headers),
+        *custom,
+        SendToMethodReturnValueHandler(broker_template, headers, annotation_required=False),
+    )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
 from typing import Any
 
+from ..exceptions import is_passed_on
+from ..locks import allocate_lock
 from ..message import Message
 from .accessor import SESSION_ATTRIBUTES, SESSION_ID
+from .mutex import SessionMutex
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +23,9 @@ DESTRUCTION_CALLBACK = _PREFIX + "DESTRUCTION_CALLBACK."
 """Reserved keys of the dict of attributes; the last one is followed by the name of an attribute."""
 
 DestructionCallback = Callable[[], object]
+
+_completing = allocate_lock()
+"""Guards the step of any session from alive to completed, which no callback must miss; held for two look-ups."""
 
 
 class SimpAttributes:
@@ -67,9 +72,12 @@ class SimpAttributes:
 
     @property
     def mutex(self) -> AbstractContextManager[Any]:
-        """The session's re-entrant lock, the same for each view."""
+        """The session's re-entrant lock, the same for each view: it keeps threads apart, and greenlets too.
+
+        The end of the session does not wait for whoever holds it.
+        """
         mutex: AbstractContextManager[Any] | None = self._attributes.get(MUTEX)
-        return self._attributes.setdefault(MUTEX, threading.RLock()) if mutex is None else mutex
+        return self._attributes.setdefault(MUTEX, SessionMutex()) if mutex is None else mutex
 
     @property
     def is_session_completed(self) -> bool:
@@ -91,7 +99,7 @@ class SimpAttributes:
 
         Raises RuntimeError when the session has ended already.
         """
-        with self.mutex:
+        with _completing:
             if self.is_session_completed:
                 raise RuntimeError(f"Session id={self._session_id} already completed")
             self._attributes[DESTRUCTION_CALLBACK + name] = callback
@@ -99,18 +107,22 @@ class SimpAttributes:
     def session_completed(self) -> None:
         """Run the destruction callbacks, each once; a second call does nothing. Their errors are logged.
 
-        They run without the mutex, and find the session completed.
+        They run without the mutex, and find the session completed. Who holds the mutex is not waited for: this runs on
+        the loop's thread.
         """
-        with self.mutex:
+        # Differs from Spring, which waits for the mutex.
+        with _completing:
             if self.is_session_completed:
                 return
             self._attributes[COMPLETED] = True
-            keys = [key for key in list(self._attributes) if key.startswith(DESTRUCTION_CALLBACK)]
-            callbacks = [(key, self._attributes.pop(key)) for key in keys]
-        for key, callback in callbacks:
+        keys = [key for key in list(self._attributes) if key.startswith(DESTRUCTION_CALLBACK)]
+        for key, callback in [(key, self._attributes.pop(key, None)) for key in keys]:
             try:
-                callback()
-            except Exception:  # one attribute's clean-up must not cost the others theirs
+                if callback is not None:  # else removed with its attribute just now
+                    callback()
+            except BaseException as error:  # one attribute's clean-up must not cost the others theirs
+                if is_passed_on(error):
+                    raise
                 logger.exception(
                     "Uncaught error in destruction callback of %s, session %s",
                     key.removeprefix(DESTRUCTION_CALLBACK),

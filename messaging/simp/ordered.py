@@ -50,9 +50,11 @@ class OrderedMessageChannelDecorator:
         self._error_callback = error_callback
         self._log = log
         self._lock = allocate_lock()
-        """Guards the two below and the tasks' state; held for a few instructions, never while sending."""
+        """Guards all below and the tasks' state; held for a few instructions, never while sending."""
         self._waiting: deque[_NextMessageTask] = deque()
         self._in_flight: _NextMessageTask | None = None
+        self._finished = False
+        self._last: Callable[[], object] | None = None
 
     @property
     def queued(self) -> int:
@@ -60,6 +62,7 @@ class OrderedMessageChannelDecorator:
         return len(self._waiting)
 
     def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
+        """As above; False after ``finish``."""
         accessor = SimpMessageHeaderAccessor.get_accessor(message)
         if accessor is None or not accessor.is_mutable:
             raise ValueError("Expected mutable SimpMessageHeaderAccessor")
@@ -67,17 +70,35 @@ class OrderedMessageChannelDecorator:
         accessor.set_header(NEXT_MESSAGE_TASK, task)
         with self._lock:
             # Differs from Spring: the queue is bounded, in case the channel's executor cannot keep up.
-            full = len(self._waiting) >= self.max_queued
+            full = len(self._waiting) >= self.max_queued or self._finished
             if not full:
                 self._waiting.append(task)
         if full:
-            session = session_id_of(message.headers)
-            raise MessageDeliveryError(
-                f"Session {session} has {self.max_queued} messages waiting to be sent in order, which is the limit",
-                message,
-            )
+            if self._finished:
+                return False
+            raise self._full(message, f"{self.max_queued} messages")
         self._send_waiting()
         return True
+
+    def finish(self, last: Callable[[], object]) -> None:
+        """Take no more messages, and call *last* when those that were sent before are done: now, or by whoever handles
+        the last of them. It must not raise.
+        """
+        with self._lock:
+            self._finished = True
+            self._last = last
+        self._send_waiting()
+
+    def cut_short(self) -> None:
+        """After ``finish``: drop what waits, and do not wait for what is in flight. Harmless when all is done."""
+        with self._lock:
+            dropped = len(self._waiting)
+            self._waiting.clear()
+            last, self._last = self._last, None
+        if dropped:
+            self._log.debug("Dropped %d messages that waited to be sent in order", dropped)
+        if last is not None:
+            last()
 
     def _send_waiting(self) -> None:
         """Send until there is nothing to send, or a message is on its way that somebody else will finish.
@@ -86,8 +107,11 @@ class OrderedMessageChannelDecorator:
         """
         while True:
             with self._lock:
-                if self._in_flight is not None or not self._waiting:
+                if self._in_flight is not None:
                     return
+                if not self._waiting:
+                    last, self._last = self._last, None
+                    break
                 task = self._in_flight = self._waiting.popleft()
             if not self._hand_over(task):
                 self._release(task)
@@ -95,6 +119,8 @@ class OrderedMessageChannelDecorator:
                 task.sender_left = True
                 if not task.released:
                     return
+        if last is not None:
+            last()
 
     def _hand_over(self, task: _NextMessageTask) -> bool:
         """Send through the channel; False when nobody will call the task any more."""
@@ -109,6 +135,12 @@ class OrderedMessageChannelDecorator:
         except BaseException:  # the greenlet was killed: the session's next message must still find its way
             self._release(task)
             raise
+
+    def _full(self, message: Message[Any], waiting: str) -> MessageDeliveryError:
+        session = session_id_of(message.headers)
+        return MessageDeliveryError(
+            f"Session {session} has {waiting} waiting to be sent in order, which is the limit", message
+        )
 
     def _report(self, message: Message[Any], error: Exception) -> None:
         try:

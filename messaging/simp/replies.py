@@ -140,6 +140,7 @@ class SendToMethodReturnValueHandler(BindingReturnValueHandler):
         send, create = self._template.convert_and_send, self._headers.create
 
         def reply(value: Any, message: Message[Any]) -> None:
+            # as ``protocol_values``, without the call: this is the reply of nearly every SEND
             values = message.values if message.__class__ is InvocationMessage else message.headers._map
             destination = target if isinstance(target, str) else target(message)
             send(destination, value, create(message, method, values.get(SESSION_ID)))

@@ -29,13 +29,14 @@ _new = object.__new__
 """A call of the class with an ``__init__`` costs half as much again."""
 
 
-def _headers_of(head: FrameHead) -> MutableMessageHeaders:
-    """The headers of a frame, left mutable. When a SEND's head comes a second time, it is remembered what they are."""
+def _learn_headers(head: FrameHead) -> MutableMessageHeaders:
+    """The headers of a frame, left mutable. When a SEND's head comes a second time, it remembers what they are."""
     headers = headers_of_frame(COMMANDS[head.command], head.multimap())
     if head.command == "SEND" and head.headers:  # nobody can log in with it
-        values = headers._map
-        came_before = head.decoded is not None
-        head.decoded = values | {NATIVE_HEADERS: SharedNativeHeaders(values[NATIVE_HEADERS])} if came_before else {}
+        if head.came_before:
+            values = headers._map
+            head.decoded = values | {NATIVE_HEADERS: SharedNativeHeaders(values[NATIVE_HEADERS])}
+        head.came_before = True
     return headers
 
 
@@ -60,12 +61,12 @@ class StompDecoder:
     def message_of(self, head: FrameHead, body: bytes) -> Message[bytes]:
         """``to_message`` of the frame with this head and this body."""
         remembered: dict[str, Any] | None = head.decoded
-        if not remembered:
-            headers = _headers_of(head)
+        if remembered is None:
+            headers = _learn_headers(head)
         else:
             headers = _new(MutableMessageHeaders)
             headers._map = remembered.copy()
-            headers._pending = True  # native headers of its own, which hardly anybody looks at
+            headers._unmade = NATIVE_HEADERS  # they are shared: hardly anybody looks at them
             headers._accessor_type = StompHeaderAccessor
             headers._accessor = None
             headers._mutable = True
@@ -105,7 +106,7 @@ class BufferingStompDecoder:
 
         Raises StompConversionError, at once or while iterating, for bytes that are not STOMP and for too many of them.
         """
-        send = self._parser.receive_send(data)
+        send = self._parser.take_known_send(data)
         try:
             if send is not None:
                 head, body = send
@@ -130,8 +131,3 @@ class BufferingStompDecoder:
     def buffer_size(self) -> int:
         """Bytes that were received and are not decoded."""
         return self._parser.buffered_bytes
-
-    @property
-    def expected_content_length(self) -> int | None:
-        """The content-length of the frame that is incomplete; None when it has none, or there is no such frame."""
-        return self._parser.expected_content_length

@@ -31,7 +31,7 @@ class StompFrameError(ValueError):
 class FrameHead:
     """A frame's command and headers. Frames that begin with the same bytes may share one: never changed."""
 
-    __slots__ = ("command", "content_length", "decoded", "headers")
+    __slots__ = ("came_before", "command", "content_length", "decoded", "headers")
 
     def __init__(self, command: str, headers: Sequence[tuple[str, str]], content_length: int | None = None) -> None:
         self.command = command
@@ -39,8 +39,10 @@ class FrameHead:
         """Names and values without escapes in the order of the wire, repeated ones kept."""
         self.content_length = content_length
         """How long a body has to be to go with this head, where the parser knows that."""
+        self.came_before = False
+        """Whether the decoder above has met it; the frame codec looks at neither of these two."""
         self.decoded: Any = None
-        """What the decoder above made of it; the frame codec never looks."""
+        """What the decoder remembers of it; None: nothing."""
 
     def multimap(self) -> dict[str, list[str]]:
         """Each name once, with all its values in order: a new one, of the caller's own."""
@@ -77,13 +79,6 @@ class StompFrame:
     def multimap(self) -> dict[str, list[str]]:
         """Each name once, with all its values in order."""
         return self.head.multimap()
-
-    def first(self, name: str) -> str | None:
-        """The value that counts for *name*: the first one, None when there is none."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StompFrame):

@@ -41,10 +41,10 @@ _NO_LENGTH = -1
 class FrameParser:
     """Turns bytes that may have been cut anywhere into frames, and holds back what is not complete.
 
-    Call ``frames()`` after every ``receive_data()`` and exhaust it. The limit covers all that is buffered and not
-    decoded, headers included, and is judged before decoding: small frames that arrive together count together. After a
-    ``StompFrameError`` the boundary between frames is lost, so the parser stays broken: every further ``frames()``
-    raises the same error. Not thread safe: one per session, used by its one reader. Ids: STOMP-01, STOMP-03.
+    Exhaust what ``receive_frames()`` gives before the next call. The limit covers all that is buffered and not decoded,
+    headers included, and is judged before decoding: small frames that arrive together count together. After a
+    ``StompFrameError`` the boundary between frames is lost, so the parser stays broken: every further call raises the
+    same error. Not thread safe: one per session, used by its one reader. Ids: STOMP-01, STOMP-03.
     """
 
     __slots__ = (
@@ -88,13 +88,8 @@ class FrameParser:
         """How many bytes have been received and not decoded."""
         return len(self._fresh) + len(self._buffer)
 
-    @property
-    def expected_content_length(self) -> int | None:
-        """The content-length of the frame that is incomplete; None when it has none, or there is no such frame."""
-        return None if self._length == _NO_LENGTH else self._length
-
     def receive_data(self, data: bytes) -> None:
-        """Take the next bytes, cut anywhere. Nothing is judged before ``frames()``."""
+        """Take the next bytes, cut anywhere. Nothing is judged before the next ``receive_frames()``."""
         if not self._buffer:
             if not self._fresh:
                 self._fresh = data
@@ -103,15 +98,7 @@ class FrameParser:
             self._fresh = b""
         self._buffer += data
 
-    def frames(self) -> Iterable[StompFrame | Heartbeat]:
-        """Every frame that is complete, in order; frames before a broken one are given before it raises.
-
-        A list when there is nothing to wait for and nothing wrong, which is the case for most pieces of bytes.
-        EOLs alone are one heartbeat, EOLs after a frame are none. Iterating raises StompFrameError.
-        """
-        return self.receive_frames(b"")
-
-    def receive_send(self, data: bytes) -> tuple[FrameHead, bytes] | None:
+    def take_known_send(self, data: bytes) -> tuple[FrameHead, bytes] | None:
         """The head and the body, if *data* is one whole SEND with a head that is remembered, and nothing else waits.
 
         For what clients mostly write: the same as ``receive_frames`` would give, in fewer steps. Else None, and *data*
@@ -131,7 +118,12 @@ class FrameParser:
         return head, data[start:last]
 
     def receive_frames(self, data: bytes) -> Iterable[StompFrame | Heartbeat]:
-        """``receive_data`` and ``frames`` in one."""
+        """Take the next bytes, cut anywhere, and give every frame that is complete with them, in order.
+
+        Frames before a broken one are given before it raises: iterating raises StompFrameError. A list when there is
+        nothing to wait for and nothing wrong, which is the case for most pieces of bytes. EOLs alone are one heartbeat,
+        EOLs after a frame are none.
+        """
         if self._buffer or self._fresh:
             if data:
                 self.receive_data(data)

@@ -335,12 +335,6 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def command_of(headers: Mapping[str, Any]) -> StompCommand | None:
-    """The STOMP command in any header mapping."""
-    value: StompCommand | None = headers.get(COMMAND)
-    return value
-
-
 __all__ = [
     "COMMAND",
     "CREDENTIALS",
@@ -351,6 +345,5 @@ __all__ = [
     "StompPasscode",
     "headers_of_frame",
     "headers_of_heartbeat",
-    "command_of",
     "next_message_number",
 ]

@@ -34,7 +34,7 @@ def parse_plain(data: bytes, frames: list[StompFrame | Heartbeat]) -> int:
         if body < 0:
             return start
         raw = data[start:body]
-        head = REMEMBERED.get(raw) or _head(raw)
+        head = REMEMBERED.get(raw) or _learn_head(raw)
         if head is None:
             return start
         body += 2
@@ -59,9 +59,9 @@ def parse_plain(data: bytes, frames: list[StompFrame | Heartbeat]) -> int:
     return start
 
 
-def _head(raw: bytes) -> FrameHead | None:
-    """A head that is not known. A SEND's is remembered: clients repeat themselves, and the heads of other commands may
-    hold what nobody should keep.
+def _learn_head(raw: bytes) -> FrameHead | None:
+    """A head that is new. A SEND's is remembered: clients repeat themselves, and the heads of other commands may hold
+    what nobody should keep.
     """
     head = _plain_head(raw)
     if head is not None and head.command == "SEND" and len(raw) <= REMEMBERED_LENGTH:

@@ -11,6 +11,7 @@ import logging
 from typing import Any
 
 from ..channel import MessageChannel, SubscribableChannel
+from ..exceptions import MessageHandlingError
 from ..headers import ID, TIMESTAMP, MessageHeaders
 from ..message import Message
 from ..native_headers import NATIVE_HEADERS
@@ -63,7 +64,8 @@ class DefaultUserDestinationResolver:
     def resolve_destination(self, message: Message[Any]) -> UserDestinationResult | None:
         """Where the message goes; None when its destination is not a user's.
 
-        Raises ValueError for a message to a user without a destination behind the name.
+        Raises ValueError for a message to a user without a destination behind the name, MessageHandlingError for a user
+        destination within a user destination, which its sender is told.
         """
         values = message.headers._map
         destination: str | None = values.get(DESTINATION)
@@ -72,9 +74,9 @@ class DefaultUserDestinationResolver:
         message_type = values.get(MESSAGE_TYPE)
         if message_type in _SUBSCRIPTIONS:
             return self._of_subscription(message, destination)
-        return (
-            self._of_message(destination, values.get(SESSION_ID)) if message_type is SimpMessageType.MESSAGE else None
-        )
+        if message_type is SimpMessageType.MESSAGE:
+            return self._of_message(message, destination, values.get(SESSION_ID))
+        return None
 
     def _of_subscription(self, message: Message[Any], destination: str) -> UserDestinationResult | None:
         values = message.headers._map
@@ -86,26 +88,32 @@ class DefaultUserDestinationResolver:
         user = destination_user_name(principal) if principal is not None else None
         if user is not None and "%2F" in user:
             raise ValueError(f'Invalid sequence "%2F" in user name: {user}')
-        return self._result(destination, destination[len(self.prefix) - 1 :], (session_id,), user)
+        return self._result(message, destination, destination[len(self.prefix) - 1 :], (session_id,), user)
 
-    def _of_message(self, destination: str, session_id: str | None) -> UserDestinationResult:
-        encoded, slash, _ = destination[len(self.prefix) :].partition("/")
+    def _of_message(self, message: Message[Any], destination: str, session_id: str | None) -> UserDestinationResult:
+        start = len(self.prefix)
+        encoded, slash, _ = destination[start:].partition("/")
         if not slash or not encoded:
             raise ValueError('Expected destination pattern "/user/{userId}/**"')
-        actual = destination[len(self.prefix) + len(encoded) :]
+        actual = destination[start + len(encoded) :]
         name = encoded.replace("%2F", "/")
         if name == session_id:
-            return self._result(destination, actual, (name,), None)
+            return self._result(message, destination, actual, (name,), None)
         user = self.user_registry.get_user(name)
         sessions = tuple(session.id for session in user.sessions) if user is not None else ()
         if session_id in sessions:
             sessions = (session_id,)
-        return self._result(destination, actual, sessions, name)
+        return self._result(message, destination, actual, sessions, name)
 
-    def _result(self, source: str, actual: str, sessions: tuple[str, ...], user: str | None) -> UserDestinationResult:
+    def _result(
+        self, message: Message[Any], source: str, actual: str, sessions: tuple[str, ...], user: str | None
+    ) -> UserDestinationResult:
         shown = actual
         if self.remove_leading_slash:
             actual = actual.removeprefix("/")
+        # Differs from Spring, which resolves again what it sent on: a user's sessions would multiply with each level.
+        if actual.startswith(self.prefix):
+            raise MessageHandlingError(f"A user destination must not lead to another one: {self.prefix}...", message)
         targets = tuple(self.get_target_destination(source, actual, session_id, user) for session_id in sessions)
         return UserDestinationResult(source, targets, self.prefix[:-1] + shown, user)
 

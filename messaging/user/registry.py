@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from ..broker.subscriptions import MAX_SUBSCRIPTIONS_PER_SESSION
 from ..events import (
     ApplicationEvents,
     SessionConnectedEvent,
@@ -16,6 +18,8 @@ from ..events import (
 from ..locks import allocate_lock
 from ..simp.accessor import DESTINATION, SESSION_ID, SUBSCRIPTION_ID
 from ..simp.types import Principal, destination_user_name
+
+logger = logging.getLogger(__name__)
 
 
 class SimpSubscription:
@@ -35,16 +39,17 @@ class SimpSubscription:
 class SimpSession:
     """One session of a user."""
 
-    __slots__ = ("_subscriptions", "id", "user")
+    __slots__ = ("_is_warned", "_subscriptions", "id", "user")
 
     def __init__(self, id: str, user: SimpUser) -> None:
         self.id = id
         self.user = user
         self._subscriptions: dict[str, SimpSubscription] = {}
+        self._is_warned = False
 
     @property
     def subscriptions(self) -> frozenset[SimpSubscription]:
-        """A snapshot. Never None, may be empty."""
+        """A snapshot. Never None, may be empty; the registry has a limit."""
         return frozenset(self._subscriptions.copy().values())
 
     def __repr__(self) -> str:
@@ -95,9 +100,18 @@ class DefaultSimpUserRegistry:
     """Follows the session events, after all other listeners: these still see the registry as it was before.
 
     Sessions without a user are not in it.
+
+    It hears of every SUBSCRIBE, also of those that no broker takes, and keeps *max_subscriptions_per_session* of a
+    session. What comes above that is not in it, even when others of the session go later; the log says so once for each
+    session. Whether the client is refused is for the broker, which counts what it takes.
     """
 
-    def __init__(self, events: ApplicationEvents) -> None:
+    # Differs from Spring, which keeps as many as the client likes.
+
+    def __init__(
+        self, events: ApplicationEvents, *, max_subscriptions_per_session: int = MAX_SUBSCRIPTIONS_PER_SESSION
+    ) -> None:
+        self.max_subscriptions_per_session = max_subscriptions_per_session
         # Guards both dicts and those inside their values; held for a few look-ups.
         self._lock = allocate_lock()
         self._users: dict[str, SimpUser] = {}
@@ -140,10 +154,22 @@ class DefaultSimpUserRegistry:
     def _subscribed(self, event: SessionEvent) -> None:
         headers = event.message.headers
         id, destination = headers.get(SUBSCRIPTION_ID), headers.get(DESTINATION)
+        if id is None or destination is None:
+            return
         with self._lock:
             session = self._sessions.get(headers.get(SESSION_ID))
-            if session is not None and id is not None and destination is not None:
-                session._subscriptions.setdefault(id, SimpSubscription(id, session, destination))
+            if session is None or id in session._subscriptions:
+                return
+            if len(session._subscriptions) < self.max_subscriptions_per_session:
+                session._subscriptions[id] = SimpSubscription(id, session, destination)
+                return
+            is_warned, session._is_warned = session._is_warned, True
+        if not is_warned:
+            logger.warning(
+                "Session %s has more than %d subscriptions: further ones are not registered",
+                session.id,
+                self.max_subscriptions_per_session,
+            )
 
     def _unsubscribed(self, event: SessionEvent) -> None:
         headers = event.message.headers

@@ -10,11 +10,13 @@ from ...messaging.broker.simple import SimpleBrokerMessageHandler
 from ...messaging.broker.subscriptions import DefaultSubscriptionRegistry
 from ...messaging.config.broker import MessageBrokerRegistry, SimpleBrokerRegistration
 from ...messaging.config.channels import ChannelRegistration
+from ...messaging.config.checks import objects
 from ...messaging.converter.composite import default_converters
 from ...messaging.converter.contract import MessageConverter
 from ...messaging.events import ApplicationEvents
 from ...messaging.executor import PooledExecutor, TaskScheduler
 from ...messaging.handler.arguments import HandlerMethodArgumentResolver
+from ...messaging.handler.mapping import Placeholders
 from ...messaging.handler.payload import Validator
 from ...messaging.handler.returns import HandlerMethodReturnValueHandler
 from ...messaging.simp.annotated import SimpAnnotationMethodMessageHandler
@@ -33,7 +35,7 @@ from ..handshake.request import HandshakeRequest, HandshakeResponse
 from ..subprotocol.endpoint import SubProtocolWebSocketHandler
 from ..subprotocol.stomp import StompSubProtocolHandler
 from ..transport_options import ENVIRON_KEY
-from .configurer import WebSocketConfigurer, WebSocketMessageBrokerConfigurer
+from .configurer import WebSocketConfigurer, WebSocketMessageBrokerConfigurer, check_arguments
 from .endpoints import StompEndpointRegistry, WebSocketHandlerRegistry
 from .runtime import Runtime
 from .scheduling import ApplicationExecutor, ApplicationTaskScheduler
@@ -66,10 +68,19 @@ class WellheadApp:
         self,
         wsgi_app: WsgiApplication | None = None,
         *configurers: WebSocketMessageBrokerConfigurer | WebSocketConfigurer,
-        controllers: Sequence[object] = (),
+        controllers: Iterable[object] = (),
         validator: Validator | None = None,
+        placeholders: Placeholders | None = None,
     ) -> None:
-        """*controllers* are objects whose methods, or functions that, carry mappings."""
+        """*controllers* are objects whose methods, or functions that, carry mappings. *placeholders* gives the values
+        for ``${name}`` in their destinations: a mapping, or a function that returns None for a name that it does not
+        know; ``${name:default}`` needs none.
+
+        Raises TypeError or ValueError for what was configured by mistake, with the remedy.
+        """
+        check_arguments(wsgi_app, configurers)
+        if not isinstance(controllers, Iterable):
+            raise TypeError(f"controllers takes several: controllers=[...], not {controllers!r}")
         self.wsgi_app = wsgi_app
         self.events = ApplicationEvents()
         """Where to listen for sessions that come and go."""
@@ -80,7 +91,7 @@ class WellheadApp:
         self._executors: list[PooledExecutor] = []
         self._gather(configurers)
         self._make_channels()
-        self._make_controllers(controllers, validator)
+        self._make_controllers(controllers, validator, placeholders)
         self._make_broker()
         self._make_endpoints()
 
@@ -110,6 +121,10 @@ class WellheadApp:
                 configurer.add_argument_resolvers(self._resolvers)
                 configurer.add_return_value_handlers(self._return_handlers)
                 defaults = configurer.configure_message_converters(converters) is not False and defaults
+        objects(self._resolvers, "add_argument_resolvers")
+        objects(self._return_handlers, "add_return_value_handlers")
+        objects(converters, "configure_message_converters")
+        self._broker.warn_of_prefixes()
         self.broker_message_converter = default_converters(converters, register_defaults=defaults)
 
     def _make_channels(self) -> None:
@@ -125,7 +140,9 @@ class WellheadApp:
             channel.set_interceptors((*registration.registered_interceptors, ImmutableMessageChannelInterceptor()))
         configure_interceptor(self.client_outbound_channel, self._broker.preserve_publish_order)
 
-    def _make_controllers(self, controllers: Sequence[object], validator: Validator | None) -> None:
+    def _make_controllers(
+        self, controllers: Iterable[object], validator: Validator | None, placeholders: Placeholders | None
+    ) -> None:
         registry = self._broker
         self.broker_messaging_template = SimpMessagingTemplate(
             self.broker_channel,
@@ -138,6 +155,7 @@ class WellheadApp:
             self.broker_messaging_template,
             destination_prefixes=registry.application_destination_prefixes,
             path_matcher=registry.path_matcher,
+            placeholders=placeholders,
             message_converter=self.broker_message_converter,
             custom_argument_resolvers=self._resolvers,
             custom_return_value_handlers=self._return_handlers,
@@ -151,7 +169,7 @@ class WellheadApp:
     def _make_broker(self) -> None:
         registry = self._broker
         simple = registry.simple_broker or SimpleBrokerRegistration(())
-        self._make_users(simple.destination_prefixes)
+        self._make_users(simple)
         self.simple_broker_message_handler = SimpleBrokerMessageHandler(
             self.client_inbound_channel,
             self.client_outbound_channel,
@@ -164,6 +182,8 @@ class WellheadApp:
                 cache_limit=registry.cache_limit,
                 selector_header_name=simple.selector_header_name,
                 max_subscriptions_per_session=simple.max_subscriptions_per_session,
+                max_patterns_per_session=simple.max_patterns_per_session,
+                regex_in_patterns=simple.regex_in_patterns,
             ),
             task_scheduler=simple.task_scheduler or self.task_scheduler,
             heartbeat_ms=simple.heartbeat_ms,
@@ -173,12 +193,15 @@ class WellheadApp:
             control_headers=simple.control_headers,
         )
 
-    def _make_users(self, broker_prefixes: Sequence[str]) -> None:
-        self.user_registry = DefaultSimpUserRegistry(self.events)
+    def _make_users(self, simple: SimpleBrokerRegistration) -> None:
+        self.user_registry = DefaultSimpUserRegistry(
+            self.events, max_subscriptions_per_session=simple.max_subscriptions_per_session
+        )
+        prefixes = simple.destination_prefixes
         self.user_destination_resolver = DefaultUserDestinationResolver(
             self.user_registry,
             prefix=self._broker.user_destination_prefix,
-            remove_leading_slash=bool(broker_prefixes) and not broker_prefixes[0].startswith("/"),
+            remove_leading_slash=bool(prefixes) and not prefixes[0].startswith("/"),
         )
         self.user_destination_message_handler = UserDestinationMessageHandler(
             self.client_inbound_channel, self.broker_channel, self.user_destination_resolver

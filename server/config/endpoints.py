@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
+from ...messaging.config.checks import objects, one_or_more, texts
 from ..handlers import WebSocketHandler
 from ..handshake.handler import DefaultHandshakeHandler, HandshakeHandler
 from ..handshake.interceptors import HandshakeInterceptor
@@ -35,23 +36,26 @@ class EndpointRegistration:
         self.sockjs_session_ids = SessionIds()
 
     def set_handshake_handler(self, handler: HandshakeHandler) -> Self:
-        """Replace the handler of handshakes, e.g. by one that says who the user is."""
+        """Replace the handler of handshakes, e.g. by one that says who the user is. Raises TypeError for a class."""
+        objects((handler,), "set_handshake_handler")
         self.handshake_handler = handler
         return self
 
     def add_interceptors(self, *interceptors: HandshakeInterceptor) -> Self:
-        """Append interceptors of the handshake; the check of the origin comes after all of them."""
-        self.interceptors.extend(interceptors)
+        """Append interceptors of the handshake; the check of the origin comes after all of them. Raises TypeError for a
+        list of them and for a class.
+        """
+        self.interceptors.extend(objects(interceptors, "add_interceptors"))
         return self
 
     def set_allowed_origins(self, *origins: str) -> Self:
-        """Origins as browsers send them, e.g. ``https://example.org``; ``*`` for any."""
-        self.allowed_origins = origins
+        """Origins as browsers send them, e.g. ``https://example.org``; ``*`` for any. Raises TypeError for a list."""
+        self.allowed_origins = texts(origins, "set_allowed_origins")
         return self
 
     def set_allowed_origin_patterns(self, *patterns: str) -> Self:
-        """Patterns of origins, e.g. ``https://*.example.org``."""
-        self.allowed_origin_patterns = patterns
+        """Patterns of origins, e.g. ``https://*.example.org``. Raises TypeError for a list."""
+        self.allowed_origin_patterns = texts(patterns, "set_allowed_origin_patterns")
         return self
 
     def with_sockjs(self, **options: Any) -> SockJsServiceRegistration:
@@ -112,12 +116,16 @@ class WebSocketHandlerRegistry:
         self,
         handler: WebSocketHandler,
         *paths: str,
-        allowed_origins: Iterable[str] = (),
-        allowed_origin_patterns: Iterable[str] = (),
+        allowed_origins: str | Iterable[str] = (),
+        allowed_origin_patterns: str | Iterable[str] = (),
     ) -> WebSocketHandlerRegistration:
-        """Serve *handler* at *paths*. The same object again replaces its earlier paths; ValueError without a path."""
-        registration = WebSocketHandlerRegistration(self, handler, paths)
-        registration.set_allowed_origins(*allowed_origins).set_allowed_origin_patterns(*allowed_origin_patterns)
+        """Serve *handler* at *paths*. The same object again replaces its earlier paths. A single origin may be given as
+        it is. Raises ValueError without a path, TypeError for a list of paths and for a class in place of a handler.
+        """
+        objects((handler,), "add_handler")
+        registration = WebSocketHandlerRegistration(self, handler, texts(paths, "add_handler"))
+        registration.set_allowed_origins(*one_or_more(allowed_origins))
+        registration.set_allowed_origin_patterns(*one_or_more(allowed_origin_patterns))
         self.registrations = [each for each in self.registrations if each.handler is not handler]
         self.registrations.append(registration)
         return registration
@@ -139,11 +147,14 @@ class StompEndpointRegistry:
         self._sockjs_session_ids = SessionIds()
 
     def add_endpoint(
-        self, *paths: str, allowed_origins: Iterable[str] = (), allowed_origin_patterns: Iterable[str] = ()
+        self, *paths: str, allowed_origins: str | Iterable[str] = (), allowed_origin_patterns: str | Iterable[str] = ()
     ) -> EndpointRegistration:
-        """Serve STOMP at *paths*. Raises ValueError without a path."""
-        registration = EndpointRegistration(None, paths)
-        registration.set_allowed_origins(*allowed_origins).set_allowed_origin_patterns(*allowed_origin_patterns)
+        """Serve STOMP at *paths*. A single origin may be given as it is. Raises ValueError without a path, TypeError
+        for a list of paths.
+        """
+        registration = EndpointRegistration(None, texts(paths, "add_endpoint"))
+        registration.set_allowed_origins(*one_or_more(allowed_origins))
+        registration.set_allowed_origin_patterns(*one_or_more(allowed_origin_patterns))
         registration.sockjs_session_ids = self._sockjs_session_ids  # All sessions reach the same handler.
         self.endpoints.append(registration)
         return registration

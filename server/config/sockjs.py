@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from ...messaging.config.checks import objects, one_or_more
 from ..close import CloseStatus, EndReason
 from ..handshake.handler import HandshakeHandler
 from ..handshake.interceptors import HandshakeInterceptor
@@ -30,8 +31,8 @@ class SockJsServiceRegistration:
         *,
         handshake_handler: HandshakeHandler | None = None,
         interceptors: Iterable[HandshakeInterceptor] = (),
-        allowed_origins: Iterable[str] = (),
-        allowed_origin_patterns: Iterable[str] = (),
+        allowed_origins: str | Iterable[str] = (),
+        allowed_origin_patterns: str | Iterable[str] = (),
         session_ids: SessionIds | None = None,
         **options: Any,
     ) -> None:
@@ -39,7 +40,9 @@ class SockJsServiceRegistration:
         self.options = SockJsOptions(**options)
         self.handshake_handler = handshake_handler
         self.interceptors = list(interceptors)
-        self.policy = OriginPolicy(allowed_origins, allowed_origin_patterns, allow_credentials=True)
+        self.policy = OriginPolicy(
+            one_or_more(allowed_origins), one_or_more(allowed_origin_patterns), allow_credentials=True
+        )
         self.policy.check("*")  # Says at once what is wrong with "*" as an allowed origin.
         self.task_scheduler: TaskScheduler | None = None
         self.session_ids = session_ids
@@ -112,17 +115,17 @@ class SockJsServiceRegistration:
 
     def set_interceptors(self, *interceptors: HandshakeInterceptor) -> Self:
         """Append interceptors to those of the endpoint."""
-        self.interceptors.extend(interceptors)
+        self.interceptors.extend(objects(interceptors, "set_interceptors"))
         return self
 
     def set_transport_handlers(self, *transports: Transport) -> Self:
         """Serve these transports and no others."""
-        self._transports = transports
+        self._transports = tuple(objects(transports, "set_transport_handlers"))
         return self
 
     def set_transport_handler_overrides(self, *transports: Transport) -> Self:
         """Serve these in place of the default ones of the same name, and the other defaults."""
-        self._overrides = transports
+        self._overrides = tuple(objects(transports, "set_transport_handler_overrides"))
         return self
 
     def make_service(self, task_scheduler: TaskScheduler | None) -> SockJsService:

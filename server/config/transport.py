@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from ...messaging.config.checks import at_least
 from ..concurrent import SEND_BUFFER_SIZE_LIMIT, SEND_TIME_LIMIT_MS, OverflowStrategy
 from ..decorators import WebSocketHandlerDecoratorFactory
 from ..subprotocol.endpoint import TIME_TO_FIRST_MESSAGE_MS
@@ -14,7 +15,7 @@ from ..transport_options import TransportOptions
 
 
 class WebSocketTransportRegistration:
-    """Collects limits; each setter returns the registration."""
+    """Collects limits; each setter returns the registration, and raises ValueError for a number that makes no sense."""
 
     def __init__(self) -> None:
         self.message_size_limit = MESSAGE_SIZE_LIMIT
@@ -29,7 +30,7 @@ class WebSocketTransportRegistration:
         """Bytes of a STOMP frame, 64 KiB by default. The limit of WebSocket messages is raised with it where it is
         lower.
         """
-        self.message_size_limit = size
+        self.message_size_limit = at_least(1, size, "message_size_limit")
         if size > self.web_socket.max_text_message_size:
             self.set_web_socket_options(max_text_message_size=size)
         if size > self.web_socket.max_binary_message_size:
@@ -38,28 +39,33 @@ class WebSocketTransportRegistration:
 
     def set_send_time_limit(self, limit_ms: int) -> WebSocketTransportRegistration:
         """How long a client may take nothing, in milliseconds; 10 s by default."""
-        self.send_time_limit_ms = limit_ms
+        self.send_time_limit_ms = at_least(0, limit_ms, "send_time_limit_ms")
         return self
 
     def set_send_buffer_size_limit(self, size: int) -> WebSocketTransportRegistration:
         """Bytes that may wait for a client, 512 KiB by default."""
-        self.send_buffer_size_limit = size
+        self.send_buffer_size_limit = at_least(0, size, "send_buffer_size_limit")
         return self
 
     def set_overflow_strategy(self, strategy: OverflowStrategy) -> WebSocketTransportRegistration:
         """What happens to a client whose buffer is full: it is ended (the default), or its oldest messages are
-        dropped.
+        dropped. Raises TypeError for anything else, a text too.
         """
+        if not isinstance(strategy, OverflowStrategy):
+            raise TypeError(f"set_overflow_strategy takes a member of OverflowStrategy, not {strategy!r}")
         self.overflow_strategy = strategy
         return self
 
     def set_time_to_first_message(self, limit_ms: int) -> WebSocketTransportRegistration:
-        """How long a new session may say nothing, in milliseconds; a minute by default."""
-        self.time_to_first_message_ms = limit_ms
+        """How long a new session may say nothing, in milliseconds; a minute by default, 0 for no limit."""
+        self.time_to_first_message_ms = at_least(0, limit_ms, "time_to_first_message_ms")
         return self
 
     def set_web_socket_options(self, **changes: Any) -> WebSocketTransportRegistration:
         """Change fields of ``TransportOptions``: sizes of WebSocket messages, compression, mailbox, close timeout."""
+        for name, value in changes.items():
+            if isinstance(value, int | float):
+                at_least(0, value, name)
         self.web_socket = dataclasses.replace(self.web_socket, **changes)
         return self
 

@@ -1,4 +1,4 @@
-"""A connection between its accept and the head of its first request: no greenlet waits for a client that does not send.
+"""A connection that waits for the head of a request: no greenlet waits for a client that does not send.
 
 The station between the listener and the HTTP handler.
 """
@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .flusher import LoopFlusher
-from .request_head import END, BadRequestError, check_beginning, parse_head
+from .request_head import END, BadRequestError, check_beginning, is_nothing_yet, parse_head
 from .timers import ScheduledCall
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class FirstRequest:
 
     def too_late(self) -> None:
         """The head did not come in time."""
-        if self._received:
-            self._refuse(BadRequestError(408, "the head of the request did not come in time"))
-        else:
+        if is_nothing_yet(self._received):
             self.close()  # It never said anything: a browser's spare connection.
+        else:
+            self._refuse(BadRequestError(408, "the head of the request did not come in time"))
 
     def _let_go(self) -> Any:
         """Take the socket out of the loop's hands; what watched it, stopped, or None when that happened before."""
@@ -87,7 +87,7 @@ class FirstRequest:
         received = self._received + data if self._received else data
         try:
             if not data:
-                if received:
+                if not is_nothing_yet(received):
                     raise BadRequestError(400, "the connection ended within the head of a request")
                 self.close()
                 return
@@ -127,6 +127,23 @@ class FirstRequest:
         except OSError:
             pass  # A reset ends it as well as the peer's FIN.
         self.close()
+
+
+class NextRequest(FirstRequest):
+    """Waits for another request on a connection: as long as keep-alive allows until something comes."""
+
+    __slots__ = ("_began",)
+
+    def __init__(self, server: WellheadServer, socket: Any, address: Any) -> None:
+        FirstRequest.__init__(self, server, socket, address)
+        self._began = False
+        self._limit(server.keep_alive_ms)
+
+    def _on_readable(self) -> None:
+        if not self._began:
+            self._began = True
+            self._limit(self._server.header_timeout_ms)
+        FirstRequest._on_readable(self)
 
 
 class WaitingConnections:

@@ -38,7 +38,8 @@ class AccessLog:
         """A request was answered just now. What the client sent has to be printable, see the head parser."""
         if not access_logger.isEnabledFor(logging.INFO):
             return
-        self._entries.append((time(), host, request_line, status, size, took_ms))
+        entry = (time(), host, request_line, status, size, took_ms)  # before the list is looked up: `write` replaces it
+        self._entries.append(entry)
         if not self._is_due:
             self._is_due = True
             self._flusher.call_later(self._submit, _DELAY_MS)

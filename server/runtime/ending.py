@@ -77,7 +77,7 @@ class EndingSession(HandlingSession):
     def _close_now(self, status: CloseStatus) -> None:
         """End the session for the handler at once; on the wire after what is pending and the peer's answer."""
         if self._state is _PEER_CLOSED:
-            self._deaf = True
+            self._go_deaf()
             self._say_farewell()
         if self._state is not _OPEN:
             return
@@ -91,7 +91,7 @@ class EndingSession(HandlingSession):
             self._cut(status)
             return
         self._end = status if status.because else status.with_cause(EndReason.SERVER_CLOSED)
-        self._deaf = True
+        self._go_deaf()
         self._move(_CLOSE_SENT)
         self._write(frame)
         if self._state is _CLOSE_SENT:
@@ -169,7 +169,7 @@ class EndingSession(HandlingSession):
         if self._end is None:
             self._end = status if status.because else status.with_cause(EndReason.SERVER_CLOSED)
             logger.info("Session %s is cut: %r (%s)", self._id, status, self._end.because)
-        self._deaf = True
+        self._go_deaf()
         self._shut()
         self._submit()
 

@@ -17,7 +17,7 @@ from gevent import Greenlet, GreenletExit, get_hub  # type: ignore[import-untype
 from gevent.event import Event  # type: ignore[import-untyped]  # no type information
 from gevent.monkey import get_original, is_module_patched  # type: ignore[import-untyped]  # no type information
 
-from ...messaging.exceptions import TaskRejectedError
+from ...messaging.exceptions import TaskRejectedError, remark_on
 from ...messaging.executor import Task
 from ...messaging.threads import ThreadPoolTaskExecutor, ThreadPrimitives
 from .flusher import LoopFlusher, allocate_lock
@@ -218,9 +218,9 @@ class GreenletExecutor:
         """The border to the task: the worker survives whatever comes out of it."""
         if isinstance(error, GreenletExit):
             logger.debug("Task %r was killed", task)
-        elif isinstance(error, Exception):
-            logger.error("Error in task %r", task, exc_info=error)
-        else:  # KeyboardInterrupt and SystemExit end the program, not the worker.
+        elif not isinstance(error, KeyboardInterrupt):
+            logger.error("Error in task %r%s", task, remark_on(error), exc_info=error)
+        else:  # It ends the program, not the worker.
             self._hub.loop.run_callback(self._hub.handle_system_error, type(error), error)
 
     def _gone(self, worker: _Worker) -> None:

@@ -26,7 +26,7 @@ from .accepting import LINGER_MS, log_refusal, refusal
 from .connection import WebSocketConnection
 from .http_stream import GeventHttpStream, GeventStreamHost
 from .legacy import WEBSOCKET_KEY, LegacyWebSocket
-from .request_head import END, MAX_HEAD, BadRequestError, RequestHead, check_beginning, parse_head
+from .request_head import END, MAX_HEAD, BadRequestError, RequestHead, check_beginning, is_nothing_yet, parse_head
 from .tls import SocketStream, give_back, take_over
 from .upgrade import GeventUpgradeStrategy, Upgrade
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("wellhead.server")
 
 _NO_BODY = Input(io.BytesIO(), 0)
-"""Of all requests for WebSocket: nothing changes in it."""
+"""Of all requests for WebSocket, which are refused when they have one: nothing changes in it."""
 
 
 class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type information
@@ -53,6 +53,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     wsgi_input: Any = None
     rfile: Any = None
     """A buffered reader of the connection, made when needed: an upgrade does not."""
+    response_headers: list[tuple[bytes, bytes]]
     legacy: LegacyWebSocket | None = None
     """What an application written for gevent-websocket uses, once it did."""
     legacy_refusal: HandshakeResponse | None = None
@@ -66,12 +67,15 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         watcher: Any = None,
         head: RequestHead | None = None,
         rest: bytes = b"",
+        *,
+        is_new: bool = False,
     ) -> None:
         """With *head*: *socket* is a raw one that *watcher* watched, the first head is read already and *rest* came
-        behind it.
+        behind it. Without: it is gevent's, and waits for its first request if *is_new*, else for its next one.
         """
         self.client_address = address
         self.server = server
+        self._is_new = is_new
         self._rest = rest
         self._head = head
         if head is not None:
@@ -95,7 +99,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
             watcher.close()
 
     idle = False
-    """Whether it waits for the next request."""
+    """Whether it waits for the next request, or for the rest of its head."""
 
     @property
     def upgrading(self) -> bool:
@@ -146,7 +150,6 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         if self._stream is not None:  # The application failed, or the connection did, before the response was out.
             self._stream.abort(CloseStatus.SERVER_ERROR)
             self._stream = None
-        self._rest = b""
         return not self.close_connection
 
     def run_application(self) -> None:
@@ -175,6 +178,14 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
             self.result = self.legacy_refusal.to_wsgi(self.start_response)
             self.process_result()
 
+    def finalize_headers(self) -> None:
+        """pywsgi's hook before the head of a response: while the server stops this one is the connection's last."""
+        WebSocketHandler.finalize_headers(self)
+        if not self.server.is_started:
+            self.close_connection = True
+            others = [header for header in self.response_headers if header[0].lower() != b"connection"]
+            self.response_headers = [*others, (b"Connection", b"close")]
+
     def log_request(self) -> None:
         """pywsgi's hook for the access log."""
         address = self.client_address
@@ -197,7 +208,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         self.response_length = len(response)
         socket, watcher, rest = self._raw, self._watcher, self._rest
         if socket is None:
-            socket, rest = take_over(self._gevent_socket, self.rfile)
+            socket, rest = take_over(self._gevent_socket, self._body_file())
         try:
             if socket.send(response) != len(response):
                 raise BrokenPipeError("the peer does not take the answer to its handshake")
@@ -230,7 +241,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
             self._stream = None
             return
         self.close_connection = True
-        socket, rest = take_over(self._gevent_socket, self.rfile)
+        socket, rest = take_over(self.socket, self._body_file())
         self._raw = self._gevent_socket = self._stream = None
         self.response_length = stream.take_socket(socket, rest)
 
@@ -246,29 +257,39 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     # Requests
 
     def _next_head(self) -> RequestHead | None:
-        """Read a head in this greenlet; None at the end of the connection, and when nothing came in time."""
+        """Read a head in this greenlet. None at the end of the connection, when nothing came in time, and when the
+        server stops.
+        """
         server = self.server
-        received = bytearray()
-        try:
-            with Timeout(server.keep_alive_ms / 1000.0):
-                self.idle = True
-                beginning = self._body_file().peek()
-                self.idle = False
-            if not beginning:
-                return None
-            with Timeout(server.header_timeout_ms / 1000.0):
-                return parse_head(self._read_head(received))
-        except Timeout:
-            if received:
-                raise BadRequestError(408, "the head of the request did not come in time") from None
+        if not server.is_started:
             return None
+        patience_ms = server.header_timeout_ms if self._is_new else server.keep_alive_ms
+        received = bytearray()
+        self.idle = True
+        self._is_new = False
+        try:
+            with Timeout(patience_ms / 1000.0):
+                self._body_file().peek()
+            with Timeout(server.header_timeout_ms / 1000.0):
+                data = self._read_head(received)
+            return None if data is None else parse_head(data)
+        except Timeout:
+            if is_nothing_yet(received):
+                return None
+            raise BadRequestError(408, "the head of the request did not come in time") from None
+        finally:
+            self.idle = False
 
-    def _read_head(self, received: bytearray) -> bytes:
-        """Read up to the end of the head and no further; *received* has what came, also when the caller gives up."""
+    def _read_head(self, received: bytearray) -> bytes | None:
+        """Read up to the end of the head and no further; *received* has what came, also when the caller gives up. None
+        when the connection ends before.
+        """
         rfile = self.rfile
         while True:
             more: bytes = rfile.peek()
             if not more:
+                if is_nothing_yet(received):
+                    return None
                 raise BadRequestError(400, "the connection ended within the head of a request")
             before = len(received)
             received += more
@@ -310,7 +331,8 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         if self.rfile is None:
             server = self.server
             patience_ms = max(server.keep_alive_ms, server.header_timeout_ms)
-            self.rfile = io.BufferedReader(SocketStream(self.socket, self._rest, patience_ms=patience_ms))
+            rest, self._rest = self._rest, b""
+            self.rfile = io.BufferedReader(SocketStream(self.socket, rest, patience_ms=patience_ms))
         return self.rfile
 
     # Errors

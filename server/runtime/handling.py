@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from gevent import GreenletExit, spawn_raw  # type: ignore[import-untyped]  # no type information
+from gevent import spawn_raw  # type: ignore[import-untyped]  # no type information
 
-from ...messaging.exceptions import TaskRejectedError
+from ...messaging.exceptions import TaskRejectedError, remark_on
 from ..close import CloseStatus, EndReason
 from ..handlers import WebSocketHandler
 from ..message import WebSocketMessage
@@ -42,6 +43,7 @@ class HandlingSession(WritingSession):
         "_established",
         "_running",
         "_deaf",
+        "_held",
         "_mailbox",
         "_mailbox_bytes",
         "_reading",
@@ -65,7 +67,9 @@ class HandlingSession(WritingSession):
         self._running = False
         """Whether a worker has this session, or soon will."""
         self._deaf = False
-        """Whether we ended the connection: messages that came are not handled any more."""
+        """Whether messages that came are not handled: we ended the connection, or they are `_held`."""
+        self._held = False
+        """Whether they have to wait. Looked at only where `_deaf` is set, so that messages do not pay for it."""
         self._mailbox: deque[WebSocketMessage[Any]] | None = None
         """None when empty: an idle session has no use for one."""
         self._mailbox_bytes = 0
@@ -104,6 +108,34 @@ class HandlingSession(WritingSession):
     def binary_message_size_limit(self, limit: int) -> None:
         self._codec.max_binary_size = limit
 
+    @property
+    def mailbox_limits(self) -> tuple[int, int]:
+        """Messages and bytes; with as many reading stops."""
+        return self._options.mailbox_messages, self._options.mailbox_bytes
+
+    def hold_while(self, is_crowded: Callable[[], bool]) -> None:
+        """Leave messages in the mailbox while *is_crowded* says so, which may be called later, on the loop's thread.
+
+        To be called each time its answer has changed; from any thread. Nobody is blocked: reading stops when the
+        mailbox is full. What waits when the peer is gone is handled before the end; ours does not wait for anything.
+        """
+        if self._runtime.flusher.on_loop_thread:
+            self._hold(is_crowded)
+        else:
+            self._runtime.flusher.hand_over(self._hold, is_crowded)
+
+    def _hold(self, is_crowded: Callable[[], bool]) -> None:
+        if self._deaf and not self._held:
+            return  # We ended it.
+        self._deaf = self._held = is_crowded()
+        if not self._held:
+            self._submit()
+
+    def _go_deaf(self) -> None:
+        """We end the connection: what waits is dropped."""
+        self._deaf = True
+        self._held = False
+
     def _put(self, message: WebSocketMessage[Any], size: int) -> None:
         if self._state is not _OPEN:
             return
@@ -138,7 +170,7 @@ class HandlingSession(WritingSession):
         self._running = False
         if again:
             self._submit()
-        elif self._end is not None:
+        elif self._end is not None and not (self._held and self._mailbox):
             self._tell_end(handler, self._end)
 
     def _handle_messages(self, handler: WebSocketHandler) -> bool:
@@ -146,7 +178,8 @@ class HandlingSession(WritingSession):
         for _ in range(_MESSAGES_PER_RUN):
             mailbox = self._mailbox
             if not mailbox or self._deaf:
-                self._mailbox = None
+                if not self._held:
+                    self._mailbox = None
                 return False
             message = mailbox.popleft()
             self._mailbox_bytes -= message.payload_length
@@ -163,9 +196,10 @@ class HandlingSession(WritingSession):
 
     def _handler_failed(self, error: BaseException) -> None:
         """The border to a handler without the exception decorator, or to a killed worker."""
-        logger.error("Closing session %s due to an error in its handler", self._id, exc_info=error)
+        remark = remark_on(error)
+        logger.error("Closing session %s due to an error in its handler%s", self._id, remark, exc_info=error)
         self.close(CloseStatus.SERVER_ERROR.with_cause(EndReason.HANDLER_ERROR))
-        if not isinstance(error, (Exception, GreenletExit)):
+        if isinstance(error, KeyboardInterrupt):
             self._running = False
             self._submit()
             raise error
@@ -176,12 +210,16 @@ class HandlingSession(WritingSession):
         try:
             if self._error is not None:
                 handler.handle_transport_error(self, self._error)
-        except (Exception, GreenletExit):
-            logger.exception("Error in handle_transport_error for session %s", self._id)
+        except BaseException as failure:
+            if isinstance(failure, KeyboardInterrupt):
+                raise
+            logger.exception("Error in handle_transport_error for session %s%s", self._id, remark_on(failure))
         try:
             handler.after_connection_closed(self, status)
-        except (Exception, GreenletExit):
-            logger.exception("Error in after_connection_closed for session %s", self._id)
+        except BaseException as failure:
+            if isinstance(failure, KeyboardInterrupt):
+                raise
+            logger.exception("Error in after_connection_closed for session %s%s", self._id, remark_on(failure))
         finally:
             if self._state is _CLOSED:
                 self._runtime.forget(self)

@@ -21,7 +21,7 @@ from ...messaging.exceptions import TaskRejectedError
 from ..close import CloseStatus
 from ..handshake.request import HandshakeResponse
 from ..sockjs.stream import StreamListener
-from .accepting import LINGER_MS, FirstRequest
+from .accepting import LINGER_MS, NextRequest
 from .flusher import LoopFlusher
 from .sockets import reset_on_close, set_options
 from .timers import ScheduledCall
@@ -86,7 +86,6 @@ class GeventHttpStream:
         "_socket",
         "_unsent",
         "_write_watcher",
-        "_version",
     )
 
     def __init__(self, server: WellheadServer, http_handler: WellheadHandler) -> None:
@@ -205,6 +204,8 @@ class GeventHttpStream:
         headers, self._headers = self._headers, None
         if headers is None:
             return b""
+        if not self._server.is_started:
+            self._keep_alive = False
         lines = ["HTTP/1.1 200 OK", *[f"{name}: {value}" for name, value in headers]]
         lines.append(f"Date: {formatdate(time.time(), usegmt=True)}")
         if length is not None:
@@ -308,7 +309,7 @@ class GeventHttpStream:
         if not self._finished or self._deadline is not None:
             return
         self._listener = None
-        if self._keep_alive and self._server.state.value == "started":
+        if self._keep_alive and self._server.is_started:
             self._give_back()
             return
         try:
@@ -363,23 +364,6 @@ class GeventHttpStream:
         self._server.runtime.forget(self)  # type: ignore[arg-type]  # as it was added
         socket, self._socket = self._socket, None
         return socket
-
-
-class NextRequest(FirstRequest):
-    """Waits for another request on a connection: as long as keep-alive allows until something comes."""
-
-    __slots__ = ("_began",)
-
-    def __init__(self, server: WellheadServer, socket: Any, address: Any) -> None:
-        FirstRequest.__init__(self, server, socket, address)
-        self._began = False
-        self._limit(server.keep_alive_ms)
-
-    def _on_readable(self) -> None:
-        if not self._began:
-            self._began = True
-            self._limit(self._server.header_timeout_ms)
-        FirstRequest._on_readable(self)
 
 
 def _execute(server: WellheadServer, task: Callable[[], object]) -> None:

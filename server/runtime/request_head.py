@@ -62,8 +62,17 @@ class RequestHead:
         return "close" not in connection if self.version == "HTTP/1.1" else "keep-alive" in connection
 
 
+def is_nothing_yet(data: bytes | bytearray) -> bool:
+    """Whether of a request nothing has come, but for the empty line that may stand before it (RFC 9112 2.2)."""
+    return data in (b"", b"\r", b"\r\n")
+
+
 def check_beginning(data: bytes | bytearray) -> None:
     """Refuse what can no longer become a request, before its end has come. Raises BadRequestError."""
+    if is_nothing_yet(data):
+        return
+    if data.startswith(b"\r\n"):
+        data = data[2:]
     line_end = data.find(b"\n", 0, MAX_REQUEST_LINE + 2)
     if line_end < 0:
         method = _METHOD.match(data)
@@ -78,10 +87,12 @@ def check_beginning(data: bytes | bytearray) -> None:
 
 
 def parse_head(data: bytes) -> RequestHead:
-    """Parse a head, *data* being everything before its empty line. Raises BadRequestError."""
+    """Parse a head, *data* being everything before the empty line at its end. Raises BadRequestError."""
     if len(data) > MAX_HEAD:
         raise BadRequestError(431, f"more than {MAX_HEAD} bytes of headers")
     lines = data.decode("latin-1").split("\r\n")
+    if not lines[0] and len(lines) > 1:
+        return parse_head(data[2:])  # An empty line before the request is passed over (RFC 9112 2.2).
     if len(lines[0]) > MAX_REQUEST_LINE:
         raise BadRequestError(414, "request line too long")
     if len(lines) > MAX_HEADERS + 1:
@@ -150,3 +161,6 @@ def _read_framing(head: RequestHead) -> None:
         if not (length.isascii() and length.isdecimal() and len(length) <= 18):
             raise BadRequestError(400, f"malformed Content-Length {length[:40]!r}")
         head.content_length = int(length)
+    if (head.chunked or head.content_length) and head.wants_websocket:
+        # Behind an upgrade its bytes would be frames, behind a refused one the next request: nobody reads a body there.
+        raise BadRequestError(400, "a request for WebSocket with a body")

@@ -30,14 +30,14 @@ from .executors import GreenletExecutor
 from .handler import WellheadHandler
 from .memory import MemoryReturn
 from .request_head import RequestHead
-from .services import Runtime
+from .services import Runtime, rest_ms
 
 logger = logging.getLogger("wellhead.server")
 
 _ANY_NUMBER = 1_000_000
 _STOPPED = CloseStatus.GOING_AWAY.with_cause(EndReason.SERVER_STOPPED)
-_CUT_WAIT_MS = 1_000
-"""How long those who are cut have to notice."""
+_CUT_WAIT_S = 1.0
+"""How long those who are cut have to notice, all of them together."""
 _RETRY_ACCEPT_MS = 100
 
 
@@ -82,7 +82,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         header_timeout_ms: how long the head of a request, or a TLS handshake, may take.
         keep_alive_ms: how long a connection may wait for its next request, or for the next piece of a body.
         max_workers: how many sessions can be in their handlers at once.
-        stop_timeout_ms: how long `stop` waits by default.
+        stop_timeout_ms: how long `stop` waits by default before it cuts; it returns a second later at the latest.
         """
         tls = {} if ssl_context is None else {"ssl_context": ssl_context, "do_handshake_on_connect": False}
         WSGIServer.__init__(self, listener, application, log=None, error_log=logger, **tls)
@@ -115,6 +115,11 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
     def state(self) -> ServerState:
         return self._state
 
+    @property
+    def is_started(self) -> bool:
+        """Whether connections may have another request."""
+        return self._state is ServerState.STARTED
+
     def start(self) -> None:
         """Listen, start the application, accept. Raises OSError when the address is not to be had."""
         if self._state is not ServerState.NEW:
@@ -134,8 +139,12 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
     def stop(self, timeout: float | None = None, *, timeout_ms: int | None = None) -> None:
         """Stop accepting, stop the application, close all sessions with 1001, and wait until they have ended.
 
-        Requests under way and handlers may finish and buffers are written, all of it within *timeout_ms* (or *timeout*,
-        in seconds, which is gevent's); what is still there then is cut. Does nothing unless the server is started.
+        Requests under way and handlers may finish and buffers are written within *timeout_ms* (or *timeout*, in
+        seconds, which is gevent's); each connection then ends with the answer to its request. What is still there when
+        this time is over is cut and has one second to notice, then this returns, whoever still runs. So a process that
+        is killed some time after its SIGTERM needs a *timeout_ms* that is more than a second shorter.
+
+        Does nothing unless the server is started.
         """
         if self._state is not ServerState.STARTED:
             return
@@ -152,19 +161,23 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         for greenlet in list(self.handshaking):
             kill(greenlet)
         self.runtime.closing_with = _STOPPED
-        self._stop_application(_rest_ms(deadline))
+        self._stop_application(rest_ms(deadline))
         for connection in list(self.runtime.connections):
             connection.close(_STOPPED)
         # Requests first: each may still become a connection.
-        ended = self._http_workers.shutdown(wait_ms=_rest_ms(deadline))
-        if not (self.runtime.wait_for_connections(_rest_ms(deadline)) and ended):
+        ended = self._http_workers.shutdown(wait_ms=rest_ms(deadline))
+        ended = self.runtime.wait_for_connections(rest_ms(deadline)) and ended
+        deadline += _CUT_WAIT_S
+        if not ended:
             self.cut()
-        self.runtime.shutdown(wait_ms=max(_CUT_WAIT_MS, _rest_ms(deadline)))
+            self.runtime.wait_for_connections(rest_ms(deadline))
+            self._http_workers.shutdown(wait_ms=rest_ms(deadline))
+        self.runtime.shutdown(wait_ms=rest_ms(deadline))
         self.access_log.write()
         self._move(ServerState.STOPPED)
 
     def cut(self) -> None:
-        """End all connections at once, and the requests on them."""
+        """End all connections at once, and the requests on them. Does not wait; a `stop` that does goes on sooner."""
         left = list(self.runtime.connections)
         if left or self.handlers:
             logger.warning("%d sessions and %d requests are cut", len(left), len(self.handlers))
@@ -173,8 +186,6 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         for handler in list(self.handlers):
             if handler.greenlet is not getcurrent():
                 kill(handler.greenlet)
-        self.runtime.wait_for_connections(_CUT_WAIT_MS)
-        self._http_workers.shutdown(wait_ms=_CUT_WAIT_MS)
 
     def _stop_application(self, timeout_ms: int) -> None:
         stop = getattr(self.application, "stop", None)
@@ -254,6 +265,9 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
             self.do_handle(*accepted)
 
     def _handle_tls(self, socket: Any, address: Any) -> None:
+        if not self.is_started:  # It stopped before this had its turn.
+            socket.close()
+            return
         greenlet = getcurrent()
         self.handshaking.add(greenlet)
         try:
@@ -266,7 +280,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
             return
         finally:
             self.handshaking.discard(greenlet)
-        self.handler_class(socket, address, self).handle()
+        self.handler_class(socket, address, self, is_new=True).handle()
 
     def execute(self, task: Callable[[], object], socket: Any) -> None:
         """Run *task* by a worker for requests; closes its *socket* when the server has stopped in this very turn."""
@@ -371,7 +385,3 @@ def _watch_signals(on_signal: Callable[[], None]) -> list[Any]:
     import signal
 
     return [signal_handler(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
-
-
-def _rest_ms(deadline: float) -> int:
-    return max(0, int((deadline - monotonic()) * 1000.0))

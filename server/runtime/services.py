@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub  # type: ignore[import-untyped]  # no type information
@@ -83,6 +84,12 @@ class Runtime:
         return not self.connections
 
     def shutdown(self, *, wait_ms: int) -> bool:
-        """End all executors that were made here, each within *wait_ms*; False when some task still ran."""
+        """End all executors that were made here, all within *wait_ms*; False when some task still ran."""
+        deadline = monotonic() + wait_ms / 1000.0
         pools: list[PooledExecutor] = [*self._executors, self.workers, self._timer_workers]
-        return all([pool.shutdown(wait_ms=wait_ms) for pool in pools])
+        return all([pool.shutdown(wait_ms=rest_ms(deadline)) for pool in pools])
+
+
+def rest_ms(deadline: float) -> int:
+    """How long it is until *deadline*, a time of ``monotonic``; 0 when it is over."""
+    return max(0, int((deadline - monotonic()) * 1000.0))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ...messaging.exceptions import TaskRejectedError
+from ...messaging.exceptions import TaskRejectedError, is_passed_on, remark_on
 from ...messaging.executor import Executor, Task
 
 if TYPE_CHECKING:
@@ -186,8 +186,10 @@ class _RepeatedTask:
             return
         try:
             self._task()
-        except Exception:
+        except BaseException as error:
+            if is_passed_on(error):
+                raise
             # The border to the task: a series goes on, as the contract says.
-            logger.exception("Error in scheduled task %r", self._task)
+            logger.exception("Error in scheduled task %r%s", self._task, remark_on(error))
         if self._delay_ms is not None and not self._cancelled:
             self.start(self._delay_ms)

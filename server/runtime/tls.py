@@ -20,9 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 def take_over(socket: Any, rfile: Any) -> tuple[Any, bytes]:
-    """Of gevent's *socket* and the reader on it: a non-blocking socket, and the bytes that were read already."""
+    """Of gevent's *socket* and the buffered `SocketStream` on it: a non-blocking socket, and all that nobody has used
+    of what came already.
+    """
     socket.settimeout(0.0)
-    rest: bytes = rfile.peek()
+    rest: bytes = rfile.peek() + rfile.raw.take_beginning()
     if isinstance(socket, ssl.SSLSocket):
         return TlsSocket(socket), rest + _decrypted(socket)
     family, type_, proto = socket.family, socket.type, socket.proto
@@ -58,6 +60,11 @@ class SocketStream(io.RawIOBase):
         self._socket = socket
         self._beginning = beginning
         self._patience_ms = patience_ms
+
+    def take_beginning(self) -> bytes:
+        """What is left of *beginning*, which is not read from here then."""
+        beginning, self._beginning = self._beginning, b""
+        return beginning
 
     def readable(self) -> bool:
         return True

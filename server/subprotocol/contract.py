@@ -50,7 +50,7 @@ class SharedText(Protocol):
 
     @property
     def head(self) -> bytes:
-        """What ``Subscription.head`` is when its ``before_tail`` can be used again."""
+        """What ``Subscription.prepared`` has to be made for, to be used again."""
         ...
 
     @property

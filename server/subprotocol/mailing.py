@@ -68,7 +68,7 @@ class _Run:
 
 @lru_cache(maxsize=1024)
 def _key(framing: TextFraming, head: bytes) -> bytes:
-    """What ``Subscription.head`` is while its ``before_tail`` is as *framing* writes it."""
+    """The head of ``Subscription.prepared`` while that is as *framing* writes it."""
     return head if isinstance(framing, WebSocketFraming) else framing.own(head)
 
 
@@ -179,8 +179,8 @@ class BroadcastMailing:
                     key, ready = _key(written, self._shared.head), run.ready(written)
             try:
                 if framing is not None:
-                    own = subscription.before_tail
-                    if subscription.head is not key:
+                    head, own = subscription.prepared
+                    if head is not key:
                         own = self._own(subscription, written, key)
                     pieces = ready.get(len(own))
                     if pieces is None:
@@ -194,8 +194,8 @@ class BroadcastMailing:
                 return
 
     def _own(self, subscription: Subscription, framing: TextFraming, key: bytes) -> bytes:
-        own = subscription.before_tail = framing.own(self._shared.before_tail(subscription))
-        subscription.head = key
+        own = framing.own(self._shared.before_tail(subscription))
+        subscription.prepared = key, own
         return own
 
     def _settle(self, judge: bool) -> None:

@@ -53,10 +53,11 @@ class SharedFrame:
 
     def before_tail(self, subscription: Subscription) -> bytes:
         """What comes before the tail in one recipient's frame. It is kept with the subscription."""
-        if subscription.head is not self.head:
-            subscription.before_tail = self.head + _own_headers(subscription)
-            subscription.head = self.head
-        return subscription.before_tail
+        head, before_tail = subscription.prepared
+        if head is not self.head:
+            before_tail = self.head + _own_headers(subscription)
+            subscription.prepared = self.head, before_tail
+        return before_tail
 
 
 def _head_with(native: Mapping[str, list[str]], destination: str | None, content_type: MimeType | str | None) -> bytes:

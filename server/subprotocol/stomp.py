@@ -7,6 +7,9 @@ is the way out.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ...messaging.broker.heartbeats import IDLE_CLOCK
@@ -31,7 +34,7 @@ from ..session import WebSocketSession
 from .error_handler import StompSubProtocolErrorHandler
 from .stats import StompStats
 from .stomp_outbound import StompOutbound
-from .stomp_session import SessionInboundChannel, StompSession
+from .stomp_session import SessionInboundChannel, StompSession, in_order
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,16 @@ MINIMUM_WEBSOCKET_MESSAGE_SIZE = 16 * 1024 + 256
 _SEND = StompCommand.SEND
 _CONNECTS = (StompCommand.CONNECT, StompCommand.STOMP)
 _BEGIN_OR_END = (*_CONNECTS, StompCommand.DISCONNECT)
+_ENDED_BY_CLIENT = frozenset(
+    (
+        EndReason.CLIENT_CLOSED,
+        EndReason.CLIENT_VANISHED,
+        EndReason.CLIENT_DISCONNECT,
+        EndReason.PROTOCOL_ERROR,
+        EndReason.MESSAGE_TOO_BIG,
+    )
+)
+"""What came before is handled, as what is in the mailbox of its connection."""
 _DATA = (TextMessage, BinaryMessage)
 _NO_HEARTBEAT = (0, 0)
 
@@ -78,6 +91,8 @@ class StompSubProtocolHandler:
         self.stats = StompStats()
         self._decoder = StompDecoder(header_initializer)
         self._sessions: dict[str, StompSession] = {}
+        self._ending: dict[str, OrderedMessageChannelDecorator] = {}
+        """Of sessions whose end waits for its turn, by their ids."""
         self._out = StompOutbound(self._sessions, self.stats, events, error_handler)
         self.handle_message_to_client = self._out.handle_message_to_client
         self.share, self.send_failed = self._out.share, self._out.send_failed
@@ -106,22 +121,39 @@ class StompSubProtocolHandler:
             session.text_message_size_limit = MINIMUM_WEBSOCKET_MESSAGE_SIZE
         state = StompSession(session, BufferingStompDecoder(self._decoder, self.message_size_limit))
         ordered = self.preserve_receive_order and getattr(channel, "executor", None) is not None
-        state.way = SessionInboundChannel(state, channel, self.events, self._refused, freezes=not ordered)
+        inbound = SessionInboundChannel(state, channel, self.events, self._refused, freezes=not ordered)
+        state.inbound = inbound
         if ordered:
             # Differs from Spring: in order unless switched off, and interceptors' errors reach the client all the same.
             configure_interceptor(channel, True)
-            state.way = OrderedMessageChannelDecorator(state.way)
+            state.inbound = in_order(inbound, session)
+        earlier = self._ending.pop(session.id, None)
+        if earlier is not None:  # SockJS clients choose their ids: brokers must not take this session for that one
+            earlier.cut_short()
         self._sessions[session.id] = state
 
     def after_session_ended(self, session: WebSocketSession, status: CloseStatus, channel: MessageChannel) -> None:
         """Tell the listeners and the brokers, however the session ended (SPH-08).
 
-        Differs from Spring: once. A second call does nothing.
+        Differs from Spring: once. A second call does nothing. Where frames are handled in their order, the end comes
+        after those that the client had sent; if it was not the client who ended the session, they are dropped.
         """
         state = self._sessions.pop(session.id, None)
         if state is None:
             return
         state.ended = True
+        ordered = state.inbound
+        if not isinstance(ordered, OrderedMessageChannelDecorator):
+            self._tell_end(state, status, channel)
+            return
+        self._ending[state.id] = ordered
+        ordered.finish(partial(self._tell_end, state, status, channel))
+        if state.end_reason(status) not in _ENDED_BY_CLIENT:
+            ordered.cut_short()
+
+    def _tell_end(self, state: StompSession, status: CloseStatus, channel: MessageChannel) -> None:
+        if self._ending.get(state.id) is state.inbound:
+            self._ending.pop(state.id, None)
         message = Message(b"", _disconnect(state).message_headers)
         try:
             with bound(state.attributes):
@@ -152,20 +184,22 @@ class StompSubProtocolHandler:
                 self._broken(session, message, RuntimeError(f"No decoder for session id '{session.id}'"))
             return
         try:
-            for frame in state.decoder.decode(data):
+            frames = state.decoder.decode(data)
+            for frame in frames:
                 values = frame._headers._map
                 values[HEARTBEAT] = _NO_HEARTBEAT
                 command = values.get(COMMAND)
-                if (state.connect_seen and command is _SEND) or self._admits(state, command, frame):
+                if (state.connect_seen and command is _SEND) or self._admit_or_reject(state, command, frame):
                     values[SESSION_ID] = state.id
                     values[SESSION_ATTRIBUTES] = state.session_attributes
                     if state.user is not None:
                         values[USER] = state.user
                     try:
-                        state.way.send(frame)
+                        state.inbound.send(frame)
                     except MessagingError as error:  # the ordered channel is full
                         self._refused(state, frame, error)
                 if state.ended or not state.connect_seen:
+                    _skip(frames)
                     break
         except StompConversionError as error:
             self._broken(session, message, error)
@@ -175,23 +209,23 @@ class StompSubProtocolHandler:
         state = self._sessions.get(session_id)
         if state is None or not state.connect_seen or state.decoder.buffer_size:
             return None  # an error, or a part of a frame
-        if state.way.__class__ is not SessionInboundChannel or not hasattr(channel, "wants_heartbeats"):
+        if state.inbound.__class__ is not SessionInboundChannel or not hasattr(channel, "wants_heartbeats"):
             return None
         return channel  # type: ignore[return-value]  # as just asked
 
-    def _admits(self, state: StompSession, command: StompCommand | None, message: Message[bytes]) -> bool:
-        """Whether a frame is to be sent on. If not, the client has been told why."""
+    def _admit_or_reject(self, state: StompSession, command: StompCommand | None, message: Message[bytes]) -> bool:
+        """Count and note what a frame changes. Whether it is to be sent on; if not, the client has been told why."""
         if state.connect_seen and command not in _BEGIN_OR_END:
             return True
         headers: MutableMessageHeaders = message._headers  # type: ignore[assignment]  # the decoder's
-        refusal = self._begin_or_end(state, command, headers.accessor)  # type: ignore[arg-type]  # as above
+        refusal = self._change_state(state, command, headers.accessor)  # type: ignore[arg-type]  # as above
         if refusal is None:
             return True
         logger.warning("%s in session %s: %s", command or "Heart-beat", state.id, refusal)
         self._reject(state.session, message, refusal)
         return False
 
-    def _begin_or_end(
+    def _change_state(
         self, state: StompSession, command: StompCommand | None, accessor: StompHeaderAccessor
     ) -> Exception | None:
         """What a CONNECT or DISCONNECT changes; why the frame cannot be taken, or None."""
@@ -254,6 +288,13 @@ class StompSubProtocolHandler:
 
 
 _PLAIN_ERRORS = StompSubProtocolErrorHandler()
+
+
+def _skip(frames: Iterable[Message[bytes]]) -> None:
+    """Leave out what came with them: the decoder must not keep it for the next call, whichever way it went."""
+    with suppress(StompConversionError):  # it stays broken, and says so again
+        for _ in frames:
+            pass
 
 
 def _disconnect(state: StompSession) -> StompHeaderAccessor:

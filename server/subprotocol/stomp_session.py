@@ -15,13 +15,17 @@ from ...messaging.events import (
     SessionSubscribeEvent,
     SessionUnsubscribeEvent,
 )
+from ...messaging.exceptions import MessageDeliveryError, is_passed_on, remark_on
 from ...messaging.message import Message
 from ...messaging.simp.attributes import SimpAttributes, bind, unbind
+from ...messaging.simp.measured import MeasuredMessageChannelDecorator
+from ...messaging.simp.ordered import OrderedMessageChannelDecorator
 from ...messaging.simp.types import Principal
 from ...messaging.stomp.command import StompCommand
 from ...messaging.stomp.decoder import BufferingStompDecoder
 from ...messaging.stomp.headers import COMMAND
 from ..close import CloseStatus, EndReason
+from ..decorators import WebSocketSessionDecorator
 from ..session import WebSocketSession
 
 _SEND = StompCommand.SEND
@@ -45,13 +49,13 @@ class StompSession:
         "disconnected",
         "ended",
         "id",
+        "inbound",
         "session",
         "session_attributes",
         "user",
-        "way",
     )
 
-    way: MessageChannel
+    inbound: SessionInboundChannel | OrderedMessageChannelDecorator
     """Where the frames of this session go."""
 
     def __init__(self, session: WebSocketSession, decoder: BufferingStompDecoder) -> None:
@@ -67,6 +71,7 @@ class StompSession:
         self.disconnected = False
         """The client sent DISCONNECT."""
         self.ended = False
+        """No more frames are taken; with an executor those that came before may still be on their way."""
 
     def user_changed(self, user: Principal | None) -> None:
         """An interceptor set the user on CONNECT; None changes nothing."""
@@ -87,6 +92,24 @@ class StompSession:
         if self.disconnected and because in (EndReason.CLIENT_CLOSED, EndReason.CLIENT_VANISHED):
             return EndReason.CLIENT_DISCONNECT
         return because
+
+
+def in_order(channel: SessionInboundChannel, session: WebSocketSession) -> OrderedMessageChannelDecorator:
+    """*channel* with one message at a time.
+
+    What waits is bounded as the mailbox of the connection is: with more the connection keeps its messages, and stops
+    reading when its mailbox is full, too, until half is handled. Nobody waits for that. Sessions that cannot do so have
+    the limits beyond which messages are refused.
+    """
+    raw: Any = WebSocketSessionDecorator.unwrap(session)
+    native = getattr(raw, "native_session", raw)  # that of SockJS over WebSocket
+    if not hasattr(native, "hold_while"):
+        return MeasuredMessageChannelDecorator(channel)
+    return MeasuredMessageChannelDecorator(
+        channel,
+        crowded_from=native.mailbox_limits,
+        on_crowding=lambda waiting: native.hold_while(lambda: waiting.is_crowded),
+    )
 
 
 class SessionInboundChannel:
@@ -134,8 +157,10 @@ class SessionInboundChannel:
                     if command is not _SEND:
                         self._publish(message, command, self._events)
                 return True
-        except Exception as error:  # an interceptor objected, or a handler in this thread failed: the client is told
-            failure = error
+        except BaseException as error:  # an interceptor objected, or a handler here failed: the client is told
+            if is_passed_on(error):
+                raise
+            failure = error if isinstance(error, Exception) else _not_sent(message, channel, error)
         finally:
             unbind(token)
         self._refused(self._state, message, failure)
@@ -145,3 +170,11 @@ class SessionInboundChannel:
         event = _EVENTS.get(command)
         if event is not None and events.has_receivers(event):
             events.publish(event(message, self._state.user))
+
+
+def _not_sent(message: Message[Any], channel: MessageChannel, error: BaseException) -> MessageDeliveryError:
+    """What is no ``Exception``, in the form that an interceptor's exceptions have."""
+    told = f"Failed to send message to {channel}"
+    failure = MessageDeliveryError(told + remark_on(error), message, client_description=told)
+    failure.__cause__ = error
+    return failure

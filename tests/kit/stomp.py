@@ -140,8 +140,7 @@ class StompClient:
         self._settle()
         frames: list[StompFrame | Heartbeat] = []
         for message in self.session.sent[self._read :]:
-            self._parser.receive_data(message.as_bytes())
-            frames.extend(self._parser.frames())
+            frames.extend(self._parser.receive_frames(message.as_bytes()))
         self._read = len(self.session.sent)
         return frames
 

@@ -44,8 +44,8 @@ class StompSocket(RawClient):
         """The next STOMP frame; heart-beats before it are passed over."""
         while not self._frames:
             data = self.receive()
-            self._parser.receive_data(data.encode() if isinstance(data, str) else data)
-            self._frames.extend(each for each in self._parser.frames() if isinstance(each, StompFrame))
+            frames = self._parser.receive_frames(data.encode() if isinstance(data, str) else data)
+            self._frames.extend(each for each in frames if isinstance(each, StompFrame))
         return self._frames.pop(0)
 
 

@@ -1,3 +1,5 @@
+from asyncio import CancelledError
+
 import pytest
 
 from wellhead.messaging import exceptions
@@ -15,8 +17,10 @@ from wellhead.messaging.exceptions import (
     StompConversionError,
     TaskRejectedError,
     describe,
+    is_passed_on,
+    remark_on,
 )
-from wellhead.messaging.message import Message
+from wellhead.messaging.message import ErrorMessage, Message
 
 pytestmark = pytest.mark.spec("EXC-01")
 
@@ -63,6 +67,53 @@ def test_text_without_message_is_the_description():
 def test_what_a_client_may_be_told_leaves_the_message_out():
     assert describe(MessagingError("Too bad", Message("secret"))) == "Too bad"
     assert describe(ValueError("plain")) == "plain"
+
+
+def test_a_client_is_told_what_is_meant_for_it():
+    error = MessageDeliveryError("of Chat for joe", Message("secret"), client_description="of somebody")
+    assert describe(error) == "of somebody"
+    assert str(error).startswith("of Chat for joe, failedMessage=")
+
+
+@pytest.mark.parametrize("shown", [Message("secret", {"token": "t"}), object(), ErrorMessage(ValueError())])
+def test_a_text_that_shows_messages_or_addresses_is_not_for_clients(shown):
+    assert describe(RuntimeError(f"No session id in {shown}")) == ""
+    assert describe(MessagingError(f"No converter {shown}")) == ""
+
+
+class Timeout(BaseException):
+    """As gevent's: no ``Exception``."""
+
+
+class GreenletExit(BaseException):
+    """Named as gevent's, which this half of the library does not import."""
+
+
+class Killed(GreenletExit):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "passed_on"),
+    [
+        (KeyboardInterrupt(), True),
+        (GreenletExit(), True),
+        (Killed(), True),
+        (SystemExit(1), False),
+        (GeneratorExit(), False),
+        (CancelledError(), False),
+        (Timeout(), False),
+        (MemoryError(), False),
+        (ValueError(), False),
+    ],
+)
+def test_what_is_no_failure_of_the_code_that_it_comes_from(error, passed_on):
+    assert is_passed_on(error) is passed_on
+
+
+def test_the_log_tells_that_an_exit_is_none():
+    assert remark_on(SystemExit(3)) == ": SystemExit(3) from an application's code does not end the server"
+    assert remark_on(ValueError()) == remark_on(Timeout()) == ""
 
 
 def test_not_valid_carries_its_reasons():

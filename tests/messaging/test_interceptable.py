@@ -171,12 +171,23 @@ class TestSending:
         assert channel.log[-1][3:] == (True, error)
 
     @pytest.mark.spec("LOG-01")
-    def test_an_error_of_completion_is_logged_and_swallowed(self, caplog):
-        channel = channel_with({}, {"completion_error": ValueError("late")})
+    @pytest.mark.parametrize("late", [ValueError("late"), SystemExit("late"), GeneratorExit("late")])
+    def test_an_error_of_completion_is_logged_and_swallowed(self, caplog, late):
+        channel = channel_with({}, {"completion_error": late})
         assert channel.send(MESSAGE) is True
         assert channel.log[-1][:2] == ("completion", "a")
         assert [record.levelname for record in caplog.records] == ["ERROR"]
         assert "after_send_completion" in caplog.text
+
+    def test_an_interrupt_in_completion_is_passed_on(self):
+        with pytest.raises(KeyboardInterrupt):
+            channel_with({"completion_error": KeyboardInterrupt()}).send(MESSAGE)
+
+    @pytest.mark.spec("SPH-05")
+    def test_a_channel_without_a_name_shows_no_address(self):
+        channels = [AbstractMessageChannel(), AbstractMessageChannel()]
+        assert channels[0].name != channels[1].name
+        assert not any(f"{id(each):x}" in str(each) for each in channels)
 
     def test_completion_runs_when_the_task_is_killed(self):
         class Killed(BaseException):

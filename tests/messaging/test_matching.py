@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wellhead.messaging import pattern_program
-from wellhead.messaging.matching import ACCESS_LIMIT, CACHE_LIMIT, AntPathMatcher, PathMatcher
+from wellhead.messaging.matching import ACCESS_LIMIT, CACHE_LIMIT, AntPathMatcher, CutPath, PathMatcher
 
 MATCHER = AntPathMatcher()
 DOTTED = AntPathMatcher(".")
@@ -168,6 +168,8 @@ def test_match(pattern: str, path: str, expected: bool) -> None:
     assert MATCHER.match(pattern, path) is expected
     with without_re() as matcher:
         assert matcher.match(pattern, path) is expected
+    if len(pattern) <= 256:
+        assert client_match(pattern, path) is expected
 
 
 @pytest.mark.spec("DEST-01")
@@ -196,6 +198,7 @@ def test_case_is_told_apart_unless_switched_off() -> None:
     relaxed = AntPathMatcher(case_sensitive=False)
     assert relaxed.match("/Foo/B*r/{x:[a-c]+}", "/fOO/bxR/ABC")
     assert not relaxed.match("/foo", "/bar")
+    assert client_match("/Foo/B*r/{x:[a-c]+}/{y}", "/fOO/bxR/ABC/Y", matcher=relaxed)
     assert relaxed.extract_uri_template_variables("/FOO/{Name}-X", "/foo/Value-x") == {"Name": "Value"}
     assert not MATCHER.match("/Foo/b*", "/Foo/Bar")
     with without_re():
@@ -207,6 +210,7 @@ def test_tokens_are_trimmed_only_when_asked() -> None:
     trimming = AntPathMatcher(trim_tokens=True)
     assert trimming.match("/ a /b", "/a/ b ")
     assert trimming.match("/a/ /b", "/a/b")
+    assert client_match("/ a /b*", "/a/ bc ", matcher=trimming)
     assert trimming.extract_uri_template_variables("/{x}", "/ 1 ") == {"x": "1"}
     assert not MATCHER.match("/ a /b", "/a/b")
 
@@ -431,6 +435,70 @@ def test_same_text_means_another_pattern_for_another_matcher() -> None:
     assert MATCHER.match("a.*", "a.b.c") is True
 
 
+# --- Patterns of clients ---
+
+
+def client_match(pattern: str, path: str, *, matcher: AntPathMatcher = MATCHER, steps: int = 10_000) -> bool:
+    compiled = matcher.compile_for_client(pattern, with_regex=True)
+    return matcher.match_for_client(compiled, CutPath(matcher, path), [steps])
+
+
+@pytest.mark.spec("DEST-01")
+@pytest.mark.parametrize(("length", "accepted"), [(255, True), (256, True), (257, False)])
+def test_length_of_a_clients_pattern_is_limited(length: int, accepted: bool) -> None:
+    pattern = "/" + "x" * (length - 2) + "*"
+    if accepted:
+        assert client_match(pattern, "/" + "x" * length)
+    else:
+        with pytest.raises(ValueError, match="can have 256 characters and no more"):
+            MATCHER.compile_for_client(pattern)
+
+
+@pytest.mark.spec("DEST-01")
+@pytest.mark.parametrize(
+    ("pattern", "has_regex"),
+    [("/{a}", False), ("/{a}-{b}", False), ("/a:b/*", False), ("/{a:b", False), ("/{a:b}", True), ("/x{a:}*", True)],
+)
+def test_expressions_of_clients_are_refused_unless_switched_on(pattern: str, has_regex: bool) -> None:
+    MATCHER.compile_for_client(pattern, with_regex=True)
+    if has_regex:
+        with pytest.raises(ValueError, match=r"\{name:regex\} are switched off"):
+            MATCHER.compile_for_client(pattern)
+    else:
+        MATCHER.compile_for_client(pattern)
+
+
+@pytest.mark.spec("DEST-01")
+@pytest.mark.parametrize(
+    ("pattern", "accepted"),
+    [
+        ("/{a:b{125}}", True),
+        ("/{a:b{126}}", True),  # with the marks around the variable
+        ("/{a:b{127}}", False),
+        ("/{a:b{62}}/{c:d{62}}", True),
+        ("/{a:b{62}}/{c:d{63}}", False),
+        ("/{a:(?=b{124})b}", True),
+        ("/{a:(?=b{125})b}", False),
+    ],
+)
+def test_the_expressions_of_a_clients_pattern_are_small_together(pattern: str, accepted: bool) -> None:
+    if accepted:
+        MATCHER.compile_for_client(pattern, with_regex=True)
+    else:
+        with pytest.raises(ValueError, match="too large"):
+            MATCHER.compile_for_client(pattern, with_regex=True)
+    MATCHER.match(pattern, "/b")
+
+
+@pytest.mark.spec("DEST-01")
+def test_patterns_of_clients_are_not_cached_and_steps_in_re_are_none_of_theirs() -> None:
+    matcher = AntPathMatcher()
+    assert client_match("/{a:.*.*.*}", "/abc", matcher=matcher)
+    assert matcher._patterns == {}
+    with pytest.raises(RuntimeError, match="Too many character accesses"):
+        client_match("/{a:.*.*.*b}", "/aaaaaa", steps=50)
+
+
 # --- Against a naive reference ---
 
 
@@ -473,6 +541,7 @@ def test_match_agrees_with_a_naive_reference(pattern: str, path: str) -> None:
         return
     expected = naive_match(pattern, path)
     assert MATCHER.match(pattern, path) is expected
+    assert client_match(pattern, path) is expected
     if expected and path:
         assert MATCHER.match_start(pattern, path)
     with without_re() as matcher:

@@ -1,3 +1,7 @@
+import copy
+import pickle
+
+import msgspec
 import pytest
 
 from wellhead.messaging.builder import MessageBuilder
@@ -6,7 +10,6 @@ from wellhead.messaging.native_headers import (
     NATIVE_HEADERS,
     NativeMessageHeaderAccessor,
     first_native_header,
-    native_headers_of,
 )
 
 pytestmark = pytest.mark.spec("MSG-05")
@@ -118,6 +121,52 @@ def test_freezing_makes_the_map_read_only():
         headers[NATIVE_HEADERS]["a"] = ["2"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: values.append("2"),
+        lambda values: values.clear(),
+        lambda values: values.extend(["2"]),
+        lambda values: values.insert(0, "2"),
+        lambda values: values.pop(),
+        lambda values: values.remove("1"),
+        lambda values: values.reverse(),
+        lambda values: values.sort(),
+        lambda values: values.__setitem__(0, "2"),
+        lambda values: values.__delitem__(0),
+        lambda values: values.__iadd__(["2"]),
+        lambda values: values.__imul__(2),
+    ],
+)
+def test_freezing_makes_the_values_read_only(change):
+    accessor = accessor_with(a=["1"])
+    headers = accessor.message_headers
+    for values in (headers[NATIVE_HEADERS]["a"], accessor.get_native_header("a")):
+        with pytest.raises(TypeError, match="^These native headers cannot be changed$"):
+            change(values)
+        assert values == ["1"]
+
+
+def test_frozen_values_are_lists_for_whoever_reads_or_copies_them():
+    headers = accessor_with(a=["1", "2"]).message_headers
+    values = headers[NATIVE_HEADERS]["a"]
+    assert (values, repr(values), values[0], len(values)) == (["1", "2"], "['1', '2']", "1", 2)
+    for copied in (list(values), values.copy(), values[:], copy.copy(values), copy.deepcopy(values)):
+        assert type(copied) is list
+        assert copied == values
+    restored = pickle.loads(pickle.dumps(headers))
+    restored[NATIVE_HEADERS]["a"].append("3")
+    assert restored[NATIVE_HEADERS] == {"a": ["1", "2", "3"]}
+    assert msgspec.json.encode(values) == b'["1","2"]'
+
+
+def test_headers_that_are_made_from_frozen_ones_can_be_changed():
+    accessor = NativeMessageHeaderAccessor.wrap(message_with(a=["1"]))
+    accessor.add_native_header("a", "2")
+    accessor.get_native_header("a").append("3")
+    assert accessor.to_native_header_map() == {"a": ["1", "2", "3"]}
+
+
 @pytest.mark.parametrize("native", [{"a": ["1"]}, {}])
 def test_wrapping_copies_so_that_the_original_never_changes(native):
     source = {NATIVE_HEADERS: native}
@@ -168,8 +217,6 @@ def test_reading_without_an_accessor():
     assert first_native_header(headers, "a") == "1"
     assert first_native_header(headers, "b") is None
     assert first_native_header({}, "a") is None
-    assert native_headers_of(headers) == {"a": ["1", "2"]}
-    assert native_headers_of({}) is None
 
 
 def test_a_builder_keeps_native_headers():

@@ -2,7 +2,7 @@ import pytest
 from kit.channels import HeldExecutor
 
 from wellhead.messaging.channel import ChannelInterceptor, ExecutorChannelInterceptor
-from wellhead.messaging.exceptions import MessageDeliveryError, MessageHandlingError, TaskRejectedError
+from wellhead.messaging.exceptions import MessageDeliveryError, MessageHandlingError, TaskRejectedError, describe
 from wellhead.messaging.executor import CallerRunsExecutor
 from wellhead.messaging.header_accessor import MessageHeaderAccessor
 from wellhead.messaging.message import Message
@@ -202,6 +202,25 @@ class TestAroundHandling:
         with pytest.raises(MessageDeliveryError, match="Failed to handle"):
             channel.send(MESSAGE)
 
+    @pytest.mark.spec("SPH-05")
+    @pytest.mark.parametrize("intercepted", [False, True])
+    def test_a_client_is_told_neither_the_message_nor_the_handler(self, executor, intercepted):
+        channel = ExecutorSubscribableChannel(executor, name="inbound")
+        if intercepted:
+            channel.add_interceptor(Around("a", []))
+        channel.subscribe(Handler("object at 0x7f", error=ValueError("bad")))
+        with pytest.raises(MessageDeliveryError) as raised:
+            channel.send(Message("x", {"simpSessionAttributes": {"token": "t0ps3cret"}}))
+        assert describe(raised.value) == "Failed to handle message to ExecutorSubscribableChannel[inbound]"
+        assert "t0ps3cret" in str(raised.value)  # the log's
+
+    def test_an_interrupt_in_after_is_passed_on(self, executor):
+        channel = ExecutorSubscribableChannel(executor)
+        channel.add_interceptor(Around("a", [], after_error=KeyboardInterrupt()))
+        channel.subscribe(Handler("h"))
+        with pytest.raises(KeyboardInterrupt):
+            channel.send(MESSAGE)
+
     def test_messaging_errors_come_as_they_are(self, executor):
         log, error = [], MessageHandlingError("no")
         for interceptors in ([], [Around("a", log)]):
@@ -213,10 +232,11 @@ class TestAroundHandling:
             assert raised.value is error
 
     @pytest.mark.spec("LOG-01")
-    def test_an_error_of_after_is_logged_and_swallowed(self, executor, caplog):
+    @pytest.mark.parametrize("late", [ValueError("late"), SystemExit("late"), GeneratorExit("late")])
+    def test_an_error_of_after_is_logged_and_swallowed(self, executor, caplog, late):
         log = []
         channel = ExecutorSubscribableChannel(executor)
-        channel.set_interceptors([Around("a", log), Around("b", log, after_error=ValueError("late"))])
+        channel.set_interceptors([Around("a", log), Around("b", log, after_error=late)])
         channel.subscribe(Handler("h", log))
         assert channel.send(MESSAGE) is True
         assert log[-1][:2] == ("after", "a")

@@ -238,6 +238,85 @@ def test_a_system_without_more_threads_rejects_the_task(pool):
     until(lambda: ran == [1])
 
 
+class FailingStart(Primitives):
+    """Refuses the first thread, after something else has happened."""
+
+    def __init__(self, meanwhile):
+        super().__init__()
+        self.meanwhile = meanwhile
+
+    def start_new_thread(self, function, arguments):
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is None:
+            return super().start_new_thread(function, arguments)
+        meanwhile()
+        raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.spec("LOG-01")
+def test_tasks_behind_a_thread_that_cannot_be_started_are_run_by_its_caller(pool, caplog):
+    ran = []
+
+    def run(name):
+        ran.append((name, threading.get_ident()))
+
+    def queue():
+        executor.execute(lambda: run("second"))
+        executor.execute(lambda: 1 / 0)
+        executor.execute(lambda: run("fourth"))
+
+    executor = pool(core_pool_size=1, primitives=FailingStart(queue), thread_name_prefix="pool-")
+    executor.execute(lambda: run("first"))
+    here = threading.get_ident()
+    assert ran == [("first", here), ("second", here), ("fourth", here)]
+    assert (executor.queue_size, executor.pool_size, executor.completed_task_count) == (0, 0, 4)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records][0] == (
+        "WARNING",
+        "pool-1: can't start new thread. Its caller runs 4 tasks",
+    )
+    assert "ZeroDivisionError" in caplog.text
+    executor.execute(lambda: run("fifth"))
+    until(lambda: len(ran) == 4)
+    assert ran[-1][1] != here, "the next one gets a thread"
+
+
+def test_shutdown_waits_for_what_a_caller_runs(pool):
+    said = []
+    executor = pool(core_pool_size=1, primitives=FailingStart(lambda: executor.execute(lambda: None)))
+    executor.execute(lambda: said.append(executor.shutdown(wait_ms=0)))
+    assert said == [False]
+    assert executor.shutdown(wait_ms=0) is True
+
+
+def test_tasks_behind_a_thread_that_cannot_be_started_are_left_to_another_thread(pool):
+    ran = []
+
+    def queue():
+        gates.append(pool.busy(executor))
+        assert gates[0].running.wait(WAIT)
+        executor.execute(lambda: ran.append("queued"))
+
+    gates = []
+    executor = pool(core_pool_size=2, primitives=FailingStart(queue))
+    with pytest.raises(TaskRejectedError, match="can't start new thread"):
+        executor.execute(lambda: ran.append("rejected"))
+    assert (executor.pool_size, executor.queue_size, ran) == (1, 1, [])
+    gates[0].may_end.set()
+    until(lambda: ran == ["queued"])
+
+
+def test_a_caller_that_is_to_end_runs_the_other_tasks_first(pool):
+    def end():
+        raise SystemExit(7)
+
+    ran = []
+    executor = pool(core_pool_size=1, primitives=FailingStart(lambda: executor.execute(lambda: ran.append("second"))))
+    with pytest.raises(SystemExit):
+        executor.execute(end)
+    assert ran == ["second"]
+    assert executor.shutdown(wait_ms=0) is True
+
+
 @pytest.mark.modes("patched", "unpatched")
 def test_native_threads_beside_greenlets(pool):
     import gevent

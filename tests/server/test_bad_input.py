@@ -22,7 +22,7 @@ from wellhead.messaging.channel import ChannelInterceptor
 from wellhead.messaging.events import SessionDisconnectEvent
 from wellhead.messaging.exceptions import MessagingError
 from wellhead.messaging.stomp.command import StompCommand
-from wellhead.messaging.stomp.headers import command_of
+from wellhead.messaging.stomp.headers import COMMAND
 from wellhead.server.close import EndReason
 from wellhead.server.config.app import WellheadApp
 
@@ -292,7 +292,7 @@ class Hook(ChannelInterceptor):
         self.act = act
 
     def pre_send(self, message: Any, channel: Any) -> Any:
-        ours = command_of(message.headers) is self.command and message.headers.get("simpDestination") == "/app/room/9"
+        ours = message.headers.get(COMMAND) is self.command and message.headers.get("simpDestination") == "/app/room/9"
         return self.act(message) if ours else message
 
 

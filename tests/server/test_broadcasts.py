@@ -52,8 +52,7 @@ class Client:
     def got(self) -> list[str]:
         """Bodies of messages and ids of receipts."""
         for message in self.session.sent[self._read :]:
-            self._parser.receive_data(message.as_bytes())
-            for frame in self._parser.frames():
+            for frame in self._parser.receive_frames(message.as_bytes()):
                 if isinstance(frame, StompFrame) and frame.command != "CONNECTED":
                     headers = dict(frame.headers)
                     self._got.append(headers.get("receipt-id") or f"{headers['subscription']}:{frame.body.decode()}")

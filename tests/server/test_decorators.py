@@ -1,10 +1,13 @@
 import logging
+from asyncio import CancelledError
 from typing import Any
 
 import pytest
+from gevent import GreenletExit, Timeout
 from kit.sessions import FakeWebSocketSession
 from werkzeug.datastructures import Headers
 
+from wellhead.messaging.exceptions import is_passed_on, remark_on
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.decorators import (
     TRACE,
@@ -156,16 +159,75 @@ def test_an_exception_after_the_close_is_a_warning(caplog: pytest.LogCaptureFixt
     assert "s-1" in record.getMessage()
 
 
-@pytest.mark.spec("WSA-05")
-def test_what_is_no_exception_passes_through() -> None:
-    class Interrupted(Recorder):
-        def handle_message(self, session: WebSocketSession, message: WebSocketMessage[Any]) -> None:
-            raise KeyboardInterrupt
+class Leaving(Recorder):
+    """Raises in every callback what it was given."""
 
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def _note(self, name: str) -> None:
+        super()._note(name)
+        raise self._error
+
+
+@pytest.mark.spec("WSA-05")
+@pytest.mark.parametrize("name", ALL_CALLS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GreenletExit()], ids=lambda error: type(error).__name__)
+def test_an_interrupt_and_the_end_of_the_greenlet_pass_through(error: BaseException, name: str) -> None:
     session = FakeWebSocketSession()
-    with pytest.raises(KeyboardInterrupt):
-        call(ExceptionWebSocketHandlerDecorator(Interrupted()), "message", session)
+    with pytest.raises(type(error)):
+        call(ExceptionWebSocketHandlerDecorator(Leaving(error)), name, session)
     assert session.is_open
+
+
+@pytest.mark.spec("WSA-05", "LOG-01")
+@pytest.mark.parametrize("name", ALL_CALLS)
+@pytest.mark.parametrize(
+    "error", [Timeout(1), CancelledError(), GeneratorExit(), SystemExit(3)], ids=lambda error: type(error).__name__
+)
+def test_what_else_is_no_exception_is_an_exception_of_the_handler(
+    error: BaseException, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = FakeWebSocketSession("s-1")
+    call(ExceptionWebSocketHandlerDecorator(Leaving(error)), name, session)
+    assert session.closed_with == ([] if name == "closed" else [CloseStatus.SERVER_ERROR])
+    [record] = caplog.records
+    assert record.levelno == (logging.WARNING if name == "closed" else logging.ERROR)
+    assert record.exc_info is not None and record.exc_info[1] is error
+    assert "s-1" in record.getMessage()
+    assert ("SystemExit(3) from an application's code" in record.getMessage()) is isinstance(error, SystemExit)
+
+
+class Killed(GreenletExit):  # type: ignore[misc]  # gevent has no type information
+    pass
+
+
+@pytest.mark.spec("WSA-05")
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        GreenletExit(),
+        Killed(),
+        SystemExit(),
+        GeneratorExit(),
+        Timeout(1),
+        BaseException(),
+        OSError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_rule_is_that_of_messaging(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    passed_on = False
+    try:
+        call(ExceptionWebSocketHandlerDecorator(Leaving(error)), "message", FakeWebSocketSession("s-1"))
+    except BaseException:
+        passed_on = True
+    assert passed_on is is_passed_on(error)
+    assert [record.getMessage().partition("s-1")[2] for record in caplog.records] == [remark_on(error)] * (
+        not passed_on
+    )
 
 
 @pytest.mark.spec("WSA-05")
@@ -242,9 +304,10 @@ class TestPerConnection:
         assert len(destroyed) == 1
 
     @pytest.mark.spec("WSA-05")
-    def test_a_failing_destroy_is_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
+    @pytest.mark.parametrize("error", [RuntimeError("boom"), SystemExit(3)], ids=lambda error: type(error).__name__)
+    def test_a_failing_destroy_is_a_warning(self, error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
         def destroy(handler: WebSocketHandler) -> None:
-            raise RuntimeError("boom")
+            raise error
 
         handler = PerConnectionWebSocketHandler(Recorder, destroy=destroy)
         session = FakeWebSocketSession("s-1")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 
@@ -10,6 +11,7 @@ from kit.sessions import FakeWebSocketSession
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.concurrent import ConcurrentWebSocketSessionDecorator, OverflowStrategy, SendState
 from wellhead.server.exceptions import SessionLimitExceededError
+from wellhead.server.flush import message_of
 from wellhead.server.gathering import GatheringWebSocketSessionDecorator, concurrent_session
 from wellhead.server.message import TextMessage
 
@@ -48,6 +50,29 @@ def test_what_comes_in_one_turn_goes_out_in_one_write_in_order(session):
     session.flusher.turn()
     assert [[message.payload for message in write] for write in session.writes] == [["a", "b", "c"]]
     assert session.flusher.requests == 1
+
+
+@pytest.mark.spec("CDS-01")
+def test_a_flush_while_a_text_is_being_queued_loses_nothing(session):
+    """Any object that is made may collect garbage; Python code that runs then lets another thread in: the loop's."""
+    decorator = gathering(session, buffer_size_limit=1_000_000)
+    thresholds = gc.get_threshold()
+
+    def loop_has_its_turn(phase, info):
+        session.flusher.turn()
+
+    gc.callbacks.append(loop_has_its_turn)
+    gc.set_threshold(1)
+    try:
+        for number in range(5_000):  # more than the pairs that CPython keeps for later use
+            decorator.send_text(b"%d " % number, b"x")
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(loop_has_its_turn)
+    session.flusher.turn()
+    sent = [message_of(each) for write in session.writes for each in write]
+    assert [message.payload for message in sent] == [f"{number} x" for number in range(5_000)]
+    assert len(session.writes) > 1
 
 
 @pytest.mark.spec("CDS-01")

@@ -12,7 +12,7 @@ from wellhead.messaging.events import SessionDisconnectEvent
 from wellhead.messaging.exceptions import MessagingError
 from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
 from wellhead.messaging.stomp.command import StompCommand
-from wellhead.messaging.stomp.headers import command_of
+from wellhead.messaging.stomp.headers import COMMAND
 from wellhead.server.close import CloseStatus, EndReason
 
 
@@ -119,7 +119,7 @@ class Hook(ChannelInterceptor):
 
     def pre_send(self, message, channel):
         session_id = SimpMessageHeaderAccessor.get_accessor(message).session_id
-        ours = command_of(message.headers) is self.command and session_id == "s9"
+        ours = message.headers.get(COMMAND) is self.command and session_id == "s9"
         return self.act(message) if ours else message
 
 

@@ -39,7 +39,7 @@ STATIONS = [
     ("server/subprotocol/endpoint.py", "handle_message"),
     ("server/subprotocol/stomp.py", "handle_message_from_client"),
     ("messaging/stomp/decoder.py", "decode"),
-    ("messaging/stomp/frame_parser.py", "receive_send"),
+    ("messaging/stomp/frame_parser.py", "take_known_send"),
     ("messaging/stomp/decoder.py", "message_of"),
     # -> channel -> method
     ("server/subprotocol/stomp_session.py", "send"),

@@ -71,7 +71,7 @@ def test_id_timestamp_and_the_senders_place_in_its_own_order_do_not_travel():
 def test_a_broadcast_does_not_ask_for_the_id_of_the_source():
     source = Message(b"", {MESSAGE_TYPE: SimpMessageType.MESSAGE, DESTINATION: "/topic/a"})
     Broadcast(source)
-    assert source.headers._pending
+    assert source.headers._unmade == ID
 
 
 def test_the_payload_is_shared():

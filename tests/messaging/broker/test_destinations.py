@@ -41,6 +41,16 @@ def test_what_all_destinations_hold_is_bounded(last, kept):
     assert cache.references == sum(entry.references for entry in cache.entries.values()) <= 10
 
 
+def test_a_destination_may_be_discarded_once():
+    cache, pattern = DestinationCache(), PatternSubscriptions("/a/*")
+    old = cache.add("/a/a", [pattern])
+    cache.discard(old)
+    assert (cache.entries, cache.references, pattern.destinations) == ({}, 0, {})
+    new = cache.add("/a/a", [pattern])
+    cache.discard(old)
+    assert list(cache.entries.values()) == list(pattern.destinations) == [new]
+
+
 def test_patterns_count_as_subscriptions_do():
     cache = DestinationCache(max_references=2)
     one, two = PatternSubscriptions("/a/*"), PatternSubscriptions("/**")

@@ -29,6 +29,7 @@ from wellhead.messaging.simp.accessor import (
     USER,
     SimpMessageHeaderAccessor,
 )
+from wellhead.messaging.simp.attributes import SimpAttributes
 from wellhead.messaging.simp.ordered import OrderedMessageChannelDecorator, configure_interceptor
 from wellhead.messaging.simp.types import SimpMessageType
 from wellhead.messaging.stomp.command import StompCommand
@@ -442,7 +443,8 @@ def test_frames_of_a_server_are_ignored(rig, command):
 
 @pytest.mark.spec("SB-03", "REG-01")
 @pytest.mark.parametrize("native", [{}, {"receipt": "r1"}])
-def test_a_pattern_that_cannot_be_matched_is_answered_by_error(rig, caplog, native):
+def test_a_pattern_that_cannot_be_matched_is_answered_by_error(caplog, native):
+    rig = Rig(subscription_registry=DefaultSubscriptionRegistry(regex_in_patterns=True))
     rig.connect("s1")
     rig.outbound.take()
     rig.subscribe("s1", "a", "/topic/{a:[}", **native)
@@ -452,6 +454,15 @@ def test_a_pattern_that_cannot_be_matched_is_answered_by_error(rig, caplog, nati
     assert headers.get("receipt-id") == native.get("receipt")
     [record] = caplog.records
     assert record.levelname == "WARNING" and record.getMessage().startswith("INVALID_PATTERN in session s1: ")
+
+
+@pytest.mark.spec("SB-03", "DEST-01")
+def test_an_expression_in_a_pattern_is_answered_by_error_that_says_why(rig):
+    rig.connect("s1")
+    rig.outbound.take()
+    rig.subscribe("s1", "a", "/topic/{name:[a-z]+}")
+    text = "Cannot subscribe to this pattern: expressions as in {name:regex} are switched off for subscriptions"
+    assert rig.answers() == [(StompCommand.ERROR, "s1", {"message": text})]
 
 
 @pytest.mark.spec("SB-03", "REG-01")
@@ -487,6 +498,46 @@ def test_the_subscribed_event_comes_once_the_subscription_works(rig):
     rig.subscribe("s1", "a", "/topic/y")  # ignored: the id is taken
     rig.subscribe("s1", "b", "/app/x")  # somebody else's
     assert len(events) == 1
+
+
+@pytest.mark.spec("SB-02", "SB-03", "SPH-08")
+def test_what_comes_after_the_disconnect_of_its_session_leaves_nothing_behind(rig):
+    """As through an executor that keeps no order."""
+    session = {SESSION_ATTRIBUTES: {"color": "red"}}
+    events: list[SessionSubscribedEvent] = []
+    rig.events.connect(SessionSubscribedEvent, events.append)
+    rig.client(StompCommand.DISCONNECT, "s1", **session)
+    rig.outbound.take()
+    rig.connect("s1", **session)
+    rig.client(StompCommand.SUBSCRIBE, "s1", {"id": "a", "destination": "/topic/x"}, **session)
+    assert (rig.broker.session_count, rig.broker.subscription_registry.subscriptions_of("s1")) == (0, ())
+    assert (events, rig.answers()) == ([], [])
+    assert SimpAttributes("s1", session[SESSION_ATTRIBUTES]).names == ("color",)
+
+
+@pytest.mark.spec("SB-03", "SPH-08")
+def test_a_disconnect_in_the_midst_of_a_subscribe_leaves_nothing_behind():
+    class Registry(DefaultSubscriptionRegistry):
+        def register_subscription(self, message):
+            rig.client(StompCommand.DISCONNECT, "s1", **session)
+            return super().register_subscription(message)
+
+    rig = Rig(subscription_registry=Registry())
+    session = {SESSION_ATTRIBUTES: {}}
+    rig.connect("s1", **session)
+    rig.client(StompCommand.SUBSCRIBE, "s1", {"id": "a", "destination": "/topic/x"}, **session)
+    assert rig.broker.subscription_registry.subscriptions_of("s1") == ()
+
+
+@pytest.mark.spec("SB-02", "SJS-07")
+def test_another_session_of_the_same_id_is_not_the_one_that_is_over(rig):
+    rig.client(StompCommand.DISCONNECT, "s1", **{SESSION_ATTRIBUTES: {}})
+    session = {SESSION_ATTRIBUTES: {}}
+    rig.connect("s1", **session)
+    rig.client(StompCommand.SUBSCRIBE, "s1", {"id": "a", "destination": "/topic/x"}, **session)
+    rig.outbound.take()
+    rig.publish("/topic/x")
+    assert rig.received() == [("s1", "a")]
 
 
 @pytest.mark.spec("SB-03")

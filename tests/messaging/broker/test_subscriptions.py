@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from kit.brokers import application_message, frame
 
+from wellhead.messaging.broker.client_patterns import Candidate
 from wellhead.messaging.broker.contract import Subscription, SubscriptionRefusal, SubscriptionRefusedError
 from wellhead.messaging.broker.destinations import DestinationCache
 from wellhead.messaging.broker.subscriptions import DefaultSubscriptionRegistry
@@ -153,6 +156,7 @@ def test_nothing_is_kept_of_what_is_gone(registry):
     unsubscribe(registry, "s1", "a")
     unsubscribe(registry, "s1", "b")
     assert (registry._sessions, registry._exact, registry._patterns) == ({}, {}, {})
+    assert registry._pattern_counts.counts == {}
 
 
 @pytest.mark.spec("REG-01")
@@ -217,8 +221,10 @@ def test_a_message_without_destination_is_logged_and_goes_nowhere(registry, capl
 
 
 @pytest.mark.spec("REG-01")
+@pytest.mark.parametrize("with_regex", [False, True])
 @pytest.mark.parametrize("pattern", ["/topic/{a:[}", "/topic/{a:(}", "/topic/{a:b{9999}}", "/topic/{a:(?i)x}"])
-def test_a_pattern_that_cannot_be_matched_is_refused(registry, pattern):
+def test_a_pattern_that_cannot_be_matched_is_refused(pattern, with_regex):
+    registry = DefaultSubscriptionRegistry(regex_in_patterns=with_regex)
     find(registry, "/topic/x")
     with pytest.raises(SubscriptionRefusedError, match="^Cannot subscribe to this pattern: ") as caught:
         subscribe(registry, "s1", "a", pattern)
@@ -235,6 +241,11 @@ def test_the_text_about_a_refused_pattern_is_short_and_fits_one_line(registry):
         subscribe(registry, "s1", "a", "/topic/" + "\n" + "x" * 10_000 + "{a:[}")
     assert len(caught.value.description) < 500
     assert "\n" not in caught.value.description
+    registry = DefaultSubscriptionRegistry(regex_in_patterns=True)
+    with pytest.raises(SubscriptionRefusedError, match="Invalid regex") as caught:
+        subscribe(registry, "s1", "a", "/topic/" + "\n" + "x" * 200 + "{a:[}")
+    assert len(caught.value.description) < 500
+    assert "\n" not in caught.value.description
 
 
 TIRING = "/topic/{a:(?:x|xx)*y}"
@@ -244,7 +255,7 @@ LONG = "/topic/" + "x" * 400
 @pytest.mark.spec("REG-01")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_pattern_beyond_the_limit_of_the_matcher_matches_nothing_and_harms_nobody(caplog, when):
-    registry = DefaultSubscriptionRegistry(path_matcher=AntPathMatcher(access_limit=500))
+    registry = DefaultSubscriptionRegistry(path_matcher=AntPathMatcher(access_limit=500), regex_in_patterns=True)
     subscribe(registry, "s2", "a", "/topic/*")
     subscribe(registry, "s2", "b", LONG)
     if when == "after":  # the destination is in the cache when the pattern comes
@@ -326,7 +337,160 @@ def test_what_happens_while_the_matcher_runs_is_not_missed(change, expected, cac
     assert find(registry, "/topic/x") == expected
 
 
+# -- what the patterns of a client may cost
+
+COSTLY = "/topic/{v%d}*" + "a?" * 20 + "b*"
+TIRED = "/topic/" + "a" * 4_000
+
+
+def count_steps(registry: DefaultSubscriptionRegistry, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One number: the steps that all matching has taken."""
+    taken = [0]
+    matches = Candidate.matches
+
+    def counted(self: Candidate, pattern: Any, budget: list[int]) -> bool:
+        before = budget[0]
+        try:
+            return matches(self, pattern, budget)
+        finally:
+            taken[0] += before - budget[0]
+
+    monkeypatch.setattr(Candidate, "matches", counted)
+    return taken
+
+
+@pytest.mark.spec("REG-01", "DEST-01")
+@pytest.mark.parametrize(
+    ("template", "destination"),
+    [
+        ("/topic/{v%d:(?:(?:a|b)*(?:a|c)*){9}z}", "/topic/" + "a" * 2_000),
+        ("/topic/{v%d}*" + "*a*?" * 20 + "b*", TIRED),
+        ("/topic/{v%d}" + "/**/a" * 30 + "/**/b/**", "/topic" + "/a" * 4_000),
+        ("/topic/{v%d}/**" + "/*" * 60 + "/b/**", "/topic" + "/a" * 4_000),
+        ("/topic/{v%d}" + "/*" * 60 + "/b", "/topic" + "/a" * 61 + "/c"),
+    ],
+)
+def test_all_patterns_of_a_session_share_one_budget_for_a_destination(monkeypatch, template, destination):
+    registry = DefaultSubscriptionRegistry(regex_in_patterns=True)
+    for number in range(1_000):
+        subscribe(registry, "s1", str(number), template % number)
+    subscribe(registry, "s2", "a", "/topic/**")
+    taken = count_steps(registry, monkeypatch)
+    assert find(registry, destination).get("s2") == ["a"]
+    assert 5_000 < taken[0] < 12_000
+
+
+@pytest.mark.spec("REG-01", "DEST-01")
+def test_what_a_session_has_spent_does_not_keep_others_from_the_same_patterns():
+    registry = DefaultSubscriptionRegistry()
+    for number in range(100):
+        subscribe(registry, "s1", str(number), COSTLY % number)
+    subscribe(registry, "s1", "shared", "/topic/*a*")
+    assert find(registry, TIRED) == {}, "spent on the others, which are older"
+    subscribe(registry, "s2", "a", "/topic/*a*")
+    registry.cache_limit = 0
+    assert find(registry, TIRED) == {"s1": ["shared"], "s2": ["a"]}
+    assert find(registry, "/topic/a") == {"s1": ["shared"], "s2": ["a"]}
+
+
+@pytest.mark.spec("REG-01", "LOG-01")
+def test_a_destination_is_warned_of_once(caplog):
+    registry = DefaultSubscriptionRegistry()
+    for number in range(100):
+        subscribe(registry, "s1", str(number), COSTLY % number)
+    find(registry, TIRED)
+    [record] = [record for record in caplog.records if record.name == LOG]
+    assert "session='s1'" in record.getMessage()
+
+
+@pytest.mark.spec("REG-02", "DEST-01")
+def test_a_new_pattern_that_cached_destinations_are_too_many_for_takes_them_out_of_the_cache(monkeypatch):
+    registry = DefaultSubscriptionRegistry()
+    destinations = [f"/topic/{'a' * 4_000}{number}" for number in range(300)]
+    for destination in destinations:
+        find(registry, destination)
+    taken = count_steps(registry, monkeypatch)
+    subscribe(registry, "s1", "a", "/topic/*a*")
+    assert taken[0] <= 10_000
+    assert 100 < len(registry.cached_destinations) < 300
+    assert all(find(registry, destination) == {"s1": ["a"]} for destination in destinations)
+    check_cache(registry)
+
+
+@pytest.mark.spec("REG-02")
+@pytest.mark.parametrize("pattern", ["/topic/*", "/topic/**", "/topic/{name}", "/topic/?oom*", "/topic/room-*"])
+def test_a_new_pattern_of_an_ordinary_kind_leaves_a_full_cache_as_it_is(pattern):
+    registry = DefaultSubscriptionRegistry()
+    for number in range(1_024):
+        find(registry, f"/topic/room-{number}")
+    subscribe(registry, "s1", "a", pattern)
+    assert len(registry.cached_destinations) == 1_024
+    assert find(registry, "/topic/room-7") == {"s1": ["a"]}
+
+
+@pytest.mark.spec("REG-01", "DEST-01")
+@pytest.mark.parametrize(
+    ("template", "destination"),
+    [
+        ("/topic/{v%d}", "/topic/a"),
+        ("/topic/{v%d}/**", "/topic/a" + "/b" * 30),
+        ("/topic/pri{v%d}.*", "/topic/price.stock"),
+        ("/topic/{v%d}*a-name-of-some-length*", "/topic/" + "a-name-of-some-length" * 3),
+        ("/topic/{v%d}/**/end", "/topic/a/b/c/d/end"),
+    ],
+)
+def test_ordinary_patterns_of_a_session_all_match_as_many_as_it_may_have(template, destination):
+    registry = DefaultSubscriptionRegistry()
+    for number in range(1_000):
+        subscribe(registry, "s1", str(number), template % number)
+    assert len(find(registry, destination)["s1"]) == 1_000
+
+
+@pytest.mark.spec("REG-01", "DEST-01")
+def test_a_pattern_of_a_client_is_compiled_as_long_as_somebody_subscribes_to_it():
+    matcher = AntPathMatcher()
+    registry = DefaultSubscriptionRegistry(path_matcher=matcher, regex_in_patterns=True)
+    for session_id in ("s1", "s2"):
+        subscribe(registry, session_id, "a", "/topic/{x:a{100}}")
+    compiled = registry._patterns["/topic/{x:a{100}}"].compiled
+    assert find(registry, "/topic/" + "a" * 100) == {"s1": ["a"], "s2": ["a"]}
+    unsubscribe(registry, "s1", "a")
+    assert registry._patterns["/topic/{x:a{100}}"].compiled is compiled
+    registry.unregister_all_subscriptions("s2")
+    gc.collect()
+    assert sys.getrefcount(compiled) <= 2, "nobody but this test has it"
+    assert matcher._patterns == {}, "the application's are there"
+
+
 # -- limits
+
+
+@pytest.mark.spec("REG-01", "DEST-01")
+def test_expressions_in_patterns_are_refused_unless_switched_on(registry):
+    with pytest.raises(SubscriptionRefusedError, match=r"expressions as in \{name:regex\} are switched off") as caught:
+        subscribe(registry, "s1", "a", "/topic/{name:[a-z]+}")
+    assert caught.value.reason is SubscriptionRefusal.INVALID_PATTERN
+    assert registry.subscription_count == 0
+    registry = DefaultSubscriptionRegistry(regex_in_patterns=True)
+    assert subscribe(registry, "s1", "a", "/topic/{name:[a-z]+}")
+    assert find(registry, "/topic/abc") == {"s1": ["a"]}
+    assert find(registry, "/topic/123") == {}
+
+
+@pytest.mark.spec("REG-01")
+def test_the_number_of_patterns_of_a_session_is_limited():
+    registry = DefaultSubscriptionRegistry(max_patterns_per_session=3)
+    for id in "abc":
+        assert subscribe(registry, "s1", id, "/topic/*")
+    text = "^A session can have 3 subscriptions to patterns and no more"
+    with pytest.raises(SubscriptionRefusedError, match=text) as caught:
+        subscribe(registry, "s1", "d", "/topic/**")
+    assert caught.value.reason is SubscriptionRefusal.TOO_MANY
+    assert find(registry, "/topic/x/y") == {}
+    assert subscribe(registry, "s1", "d", "/topic/x"), "no pattern"
+    assert subscribe(registry, "s2", "d", "/topic/*"), "other sessions have their own"
+    unsubscribe(registry, "s1", "b")
+    assert subscribe(registry, "s1", "e", "/topic/**")
 
 
 @pytest.mark.spec("REG-01")
@@ -410,9 +574,9 @@ def test_a_destination_meets_a_pattern_once():
 @pytest.mark.parametrize("cached", [False, True])
 def test_patterns_are_told_apart_before_they_are_matched(cached, monkeypatch):
     met: list[str] = []
-    match = AntPathMatcher.match
+    matches = Candidate.matches
     monkeypatch.setattr(
-        AntPathMatcher, "match", lambda self, pattern, path: met.append(pattern) or match(self, pattern, path)
+        Candidate, "matches", lambda self, pattern, budget: met.append(pattern.text) or matches(self, pattern, budget)
     )
     registry = DefaultSubscriptionRegistry()
     if cached:
@@ -613,6 +777,8 @@ class RegistryMachine(RuleBasedStateMachine):
     def consistent(self) -> None:
         check_cache(self.registry)
         assert self.registry.subscription_count == len(self.naive.all)
+        to_patterns = Counter(each[0] for each in self.naive.all if MATCHER.is_pattern(each[2]))
+        assert self.registry._pattern_counts.counts == to_patterns
 
 
 RegistryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

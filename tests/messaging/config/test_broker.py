@@ -90,6 +90,8 @@ def test_defaults_of_the_simple_broker():
     assert broker.selector_header_name is None
     assert broker.task_scheduler is None
     assert broker.max_subscriptions_per_session == 10_000
+    assert broker.max_patterns_per_session == 1_000
+    assert broker.regex_in_patterns is False
     assert broker.receipts is True
     assert broker.reject_unsupported_frames is True
     assert broker.control_headers == CONTROL_HEADERS
@@ -102,6 +104,8 @@ def test_defaults_of_the_simple_broker():
         ("set_heartbeat_value", (0, 0), "heartbeat_ms", (0, 0)),
         ("set_selector_header_name", "selector", "selector_header_name", "selector"),
         ("set_max_subscriptions_per_session", 5, "max_subscriptions_per_session", 5),
+        ("set_max_patterns_per_session", 5, "max_patterns_per_session", 5),
+        ("set_regex_in_patterns", True, "regex_in_patterns", True),
         ("set_receipts", False, "receipts", False),
         ("set_reject_unsupported_frames", False, "reject_unsupported_frames", False),
         ("set_control_headers", "receipt", "control_headers", frozenset({"receipt"})),
@@ -130,3 +134,64 @@ def test_values_that_are_no_heartbeat(registry, value):
         registry.enable_simple_broker("/topic", heartbeat_ms=value)
     with pytest.raises(ValueError, match="^Invalid heart-beat: "):
         SimpleBrokerRegistration(()).set_heartbeat_value(list(value))
+
+
+# -- mistakes
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda registry: registry.enable_simple_broker(["/topic"]),
+        lambda registry: registry.set_application_destination_prefixes(["/app"]),
+        lambda registry: SimpleBrokerRegistration(()).set_control_headers(["receipt"]),
+    ],
+    ids=["broker", "application", "control headers"],
+)
+def test_a_list_of_texts_is_refused_at_once(registry, call):
+    with pytest.raises(TypeError, match="takes its arguments one by one, not in a list"):
+        call(registry)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda registry, value: registry.set_cache_limit(value), "cache_limit"),
+        (
+            lambda registry, value: SimpleBrokerRegistration(()).set_max_subscriptions_per_session(value),
+            "max_subscriptions_per_session",
+        ),
+    ],
+)
+def test_negative_limits_are_refused_at_once(registry, call, name):
+    call(registry, 0)
+    with pytest.raises(ValueError, match=f"^{name} must be 0 or more, not -1$"):
+        call(registry, -1)
+
+
+def warned_of(caplog) -> list[str]:
+    return [record.args[0] for record in caplog.records]
+
+
+@pytest.mark.spec("USR-02", "ANN-01")
+def test_prefixes_without_leading_slash_are_kept_and_told_in_the_log(registry, caplog):
+    registry.enable_simple_broker("/topic", "queue")
+    registry.set_application_destination_prefixes("app", "/more").set_user_destination_prefix("user")
+    registry.warn_of_prefixes()
+    assert warned_of(caplog) == ["queue", "app", "user/"]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert 'The prefix "queue" has no leading slash: "/queue..." is no destination of it. ' in caplog.text
+    assert registry.application_destination_prefixes == ("app", "/more"), "as in Spring"
+
+
+@pytest.mark.parametrize("separator", ["/", "."])
+def test_prefixes_with_leading_slash_are_right_with_any_separator(registry, caplog, separator):
+    registry.set_path_matcher(AntPathMatcher(separator)).enable_simple_broker("/topic")
+    registry.set_application_destination_prefixes("/app", "").warn_of_prefixes()
+    assert warned_of(caplog) == []
+
+
+def test_with_dots_between_names_nobody_misses_the_slash(registry, caplog):
+    registry.set_path_matcher(AntPathMatcher(".")).enable_simple_broker("topic.", "queue.")
+    registry.set_application_destination_prefixes("app").warn_of_prefixes()
+    assert warned_of(caplog) == []

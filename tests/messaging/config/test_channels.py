@@ -120,3 +120,13 @@ def test_interceptors_are_appended():
     one, two, three = ChannelInterceptor(), ChannelInterceptor(), ChannelInterceptor()
     assert channel.interceptors(one, two).interceptors(three) is channel
     assert channel.registered_interceptors == [one, two, three]
+
+
+@pytest.mark.spec("CFG-07")
+def test_interceptors_are_instances_one_by_one():
+    channel = ChannelRegistration("c")
+    with pytest.raises(TypeError, match="^interceptors takes its arguments one by one, not in a list"):
+        channel.interceptors([ChannelInterceptor()])
+    with pytest.raises(TypeError, match=r"^ChannelInterceptor is a class: interceptors takes an instance of it"):
+        channel.interceptors(ChannelInterceptor)
+    assert channel.registered_interceptors == []

@@ -46,6 +46,21 @@ class Holder:
     model: Model
 
 
+@pydantic.dataclasses.dataclass
+class Order:
+    quantity: int = pydantic.Field(gt=0)
+
+
+@dataclasses.dataclass
+class Basket:
+    orders: list[Order]
+
+
+@dataclasses.dataclass
+class LaterDefined:
+    text: Missing  # type: ignore[name-defined]  # noqa: F821  # the mistake
+
+
 @dataclasses.dataclass
 class Box(Generic[T]):
     content: T
@@ -82,6 +97,9 @@ JOE = b'{"name": "joe", "age": 5, "unknown": true}'
         (b"[" + JOE + b"]", list[Model], [Model(name="joe", age=5)]),
         (b'{"model": ' + JOE + b"}", Holder, Holder(Model(name="joe", age=5))),
         (b'{"content": ' + JOE + b"}", Box[Data], Box(Data("joe", 5))),
+        (b'{"quantity": 2}', Order, Order(2)),
+        (b'[{"quantity": 2}]', list[Order], [Order(2)]),
+        (b'{"orders": [{"quantity": 2}]}', Basket, Basket([Order(2)])),
         (JOE, Data | None, Data("joe", 5)),
         (JOE, Model | None, Model(name="joe", age=5)),
         (JOE, Data | Model, Data("joe", 5)),
@@ -109,6 +127,11 @@ def test_targets(body: bytes, target: Any, expected: Any) -> None:
         (b'{"name": "joe", "age": "x"}', Struct, "Expected `int`, got `str` - at `$.age`"),
         (b'{"name": "joe", "age": "x"}', Model, "Input should be a valid integer"),
         (b'{"name": "joe", "age": "x"}', Model, " - at `$.age`"),
+        (b'{"quantity": 0}', Order, "Input should be greater than 0 - at `$.quantity`"),
+        (b'{"quantity": 0}', Order | None, "Input should be greater than 0 - at `$.quantity`"),
+        (b'[{"quantity": 0}]', list[Order], "Input should be greater than 0 - at `$[0].quantity`"),
+        (b'{"orders": [{"quantity": 0}]}', Basket, "Input should be greater than 0 - at `$.orders[0].quantity`"),
+        (b'{"content": {"quantity": 0}}', Box[Order], "Input should be greater than 0 - at `$.content.quantity`"),
         (b'{"model": {"name": "joe"}}', Holder, "Field required - at `$.age` - at `$.model`"),
         (b'[{"name": 1}]', list[Data], "Expected `str`, got `int` - at `$[0].name`"),
         (b'{"age": 5}', Data, "Object missing required field `name`"),
@@ -241,3 +264,32 @@ def test_pydantic_is_not_imported_for_those_who_do_not_use_it() -> None:
         "d().to_message([1]); assert 'pydantic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+@pytest.mark.spec("CONV-03")
+def test_unions_in_another_order_are_other_targets() -> None:
+    """Equal and of one hash as they are, pydantic reads them differently: what fits both becomes the first one."""
+    converter = JsonMessageConverter()
+
+    class A(pydantic.BaseModel):
+        x: int
+
+    class B(pydantic.BaseModel):
+        x: int
+
+    read = [converter.from_message(Message(b'{"x": 1}', {}), each) for each in (A | B, B | A, A | B)]
+    assert [type(each) for each in read] == [A, B, A]
+
+
+@pytest.mark.spec("CONV-03")
+@pytest.mark.parametrize("target", [LaterDefined, list[LaterDefined], LaterDefined | None])
+def test_a_target_that_nothing_can_be_read_as_is_told_when_it_is_prepared(target: Any) -> None:
+    with pytest.raises(TypeError, match="name 'Missing' is not defined"):
+        JsonMessageConverter().prepare_target(target)
+
+
+@pytest.mark.spec("CONV-03")
+def test_a_payload_that_is_an_object_already_is_validated_as_well() -> None:
+    assert read({"quantity": 2}, Order) == Order(2)
+    with pytest.raises(MessageConversionError, match=r"greater than 0 - at `\$.quantity`"):
+        read({"quantity": 0}, Order)

@@ -78,6 +78,42 @@ def test_marks_of_an_overridden_method_are_inherited() -> None:
     assert method_marks(Override, "a") is method_marks(Base, "a")
 
 
+class Renamed(Base):
+    @message_mapping("/b")
+    def a(self) -> str:
+        return "renamed"
+
+
+class AlsoForSubscriptions(Renamed):
+    @subscribe_mapping("/c")
+    @send_to_user("/queue/c")
+    def a(self) -> str:
+        return "also for subscriptions"
+
+
+class WithoutIt(Base):
+    a = None  # type: ignore[assignment]  # it is not to be mapped any more
+
+    @message_mapping("/other")
+    def other(self) -> None: ...
+
+
+@pytest.mark.spec("ANN-02", "ANN-07")
+def test_an_override_says_anew_what_it_wants_otherwise_and_inherits_the_rest() -> None:
+    marks = method_marks(Renamed, "a")
+    assert (marks.mappings, marks.send_to) == ({MappingKind.MESSAGE: ("/b",)}, ("/topic/a",))
+    marks = method_marks(AlsoForSubscriptions, "a")
+    assert marks.mappings == {MappingKind.MESSAGE: ("/b",), MappingKind.SUBSCRIBE: ("/c",)}
+    assert marks.send_to == ("/topic/a",)
+    assert marks.send_to_user is not None
+    assert method_marks(Base, "a").mappings == {MappingKind.MESSAGE: ("/a",)}
+
+
+@pytest.mark.spec("ANN-02")
+def test_a_method_that_a_subclass_sets_to_none_is_not_mapped() -> None:
+    assert [each.marks.mappings for each in marked_functions(WithoutIt())] == [{MappingKind.MESSAGE: ("/other",)}]
+
+
 @pytest.mark.spec("ANN-07")
 def test_marking_a_subclass_leaves_its_base_alone() -> None:
     assert marks_of(MarkedSub).send_to == ("/topic/base",)
@@ -136,3 +172,12 @@ def test_optional_is_peeled_inside_and_outside() -> None:
         assert (parameter.annotation, parameter.is_optional) == (int, True)
         assert parameter.marker(Header) is not None
     assert not MethodParameter("x", int | str).is_optional
+
+
+@pytest.mark.spec("ANN-02", "ANN-07")
+@pytest.mark.parametrize("decorator", [message_mapping, subscribe_mapping, send_to, send_to_user])
+def test_destinations_are_given_one_by_one(decorator: Any) -> None:
+    name = decorator.__name__
+    with pytest.raises(TypeError) as caught:
+        decorator(["/a", "/b"])
+    assert str(caught.value) == f"{name} takes strings one by one, not in a list: @{name}('/a', '/b')"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from wellhead.messaging.handler.mapping import (
@@ -191,3 +193,41 @@ def test_patterns_are_for_what_the_lookup_leaves_of_a_destination() -> None:
         assert (match.handler, match.lookup_destination, match.variables) == ("say", "/room/7", {"room": "7"})
         assert made.find(MESSAGE, "/room/7") is None
     assert asked == ["/app/room/7", "/room/7"]
+
+
+class SlowMatcher(AntPathMatcher):
+    """Lets a test do something while a destination is being matched."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def match(self, pattern: str, path: str) -> bool:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().match(pattern, path)
+
+
+@pytest.mark.spec("ANN-02")
+def test_an_answer_found_while_another_mapping_was_added_is_not_remembered() -> None:
+    matcher = SlowMatcher()
+    made: MappingRegistry[str] = MappingRegistry(matcher)
+    made.add(MappingInfo(MESSAGE, ["/{x}"]), "early")
+    matcher.meanwhile = lambda: made.add(MappingInfo(MESSAGE, ["/late"]), "late")
+    assert found(made, "/late") == "early"
+    assert found(made, "/late") == "late"
+
+
+@pytest.mark.spec("ANN-02")
+def test_what_is_added_in_a_block_is_found_at_its_end_or_not_at_all() -> None:
+    made = registry("/a")
+    with made.all_or_none():
+        made.add(MappingInfo(MESSAGE, ["/b"]), "b")
+        made.add(MappingInfo(MESSAGE, ["/c"]), "c")
+        assert (found(made, "/b"), len(made.mappings)) == (None, 1)
+    assert (found(made, "/b"), found(made, "/c")) == ("b", "c")
+    with pytest.raises(RuntimeError, match="already b mapped"), made.all_or_none():
+        made.add(MappingInfo(MESSAGE, ["/d"]), "d")
+        made.add(MappingInfo(MESSAGE, ["/b"]), "other")
+    assert (found(made, "/d"), len(made.mappings)) == (None, 3)
+    made.add(MappingInfo(MESSAGE, ["/d"]), "d")
+    assert found(made, "/d") == "d"

@@ -33,6 +33,24 @@ class Chat:
     async def later(self) -> None:
         pass
 
+    def stream(self):  # type: ignore[no-untyped-def]
+        yield 1
+
+    def stream_void(self) -> None:  # type: ignore[misc]  # the mistake
+        yield 1
+
+    def default(self, token: str = Header("token")) -> None:  # type: ignore[assignment]  # the mistake
+        pass
+
+    def default_class(self, line: str, *, token=Header) -> None:  # type: ignore[no-untyped-def]  # the mistake
+        pass
+
+    def bare(self, x: Header) -> None:
+        pass
+
+    def bare_optional(self, x: Header | None = None) -> None:
+        pass
+
     def many(self, *args: Any, **kwargs: Any) -> Any:
         return args, kwargs
 
@@ -80,6 +98,45 @@ def test_an_unknown_annotation_is_told_at_registration(name: str, culprit: str) 
 def test_coroutine_functions_are_refused() -> None:
     with pytest.raises(TypeError, match="Chat.later is a coroutine function"):
         HandlerMethod(Chat().later, owner=Chat())
+
+
+@pytest.mark.spec("ANN-06")
+@pytest.mark.parametrize("name", ["stream", "stream_void"])
+def test_generator_functions_are_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=f"^Chat.{name} is a generator function: calling it runs nothing of it"):
+        HandlerMethod(getattr(Chat(), name), owner=Chat())
+
+
+@pytest.mark.spec("ANN-04")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "default",
+            "parameter 'token' of Chat.default has Header(...) as its default value. Markers ride in Annotated: "
+            "token: Annotated[str, Header(...)]",
+        ),
+        (
+            "default_class",
+            "parameter 'token' of Chat.default_class has Header as its default value. Markers ride in Annotated: "
+            "token: Annotated[typing.Any, Header]",
+        ),
+        (
+            "bare",
+            "parameter 'x' of Chat.bare has Header in place of its type. Markers ride in Annotated: "
+            "x: Annotated[str, Header]",
+        ),
+        (
+            "bare_optional",
+            "parameter 'x' of Chat.bare_optional has Header in place of its type. Markers ride in Annotated: "
+            "x: Annotated[str, Header]",
+        ),
+    ],
+)
+def test_markers_outside_of_annotated_are_refused_with_the_remedy(name: str, text: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        HandlerMethod(getattr(Chat(), name), owner=Chat())
+    assert str(caught.value) == text
 
 
 @pytest.mark.spec("ANN-04")

@@ -120,7 +120,8 @@ def test_anything_else_is_converted(annotation: Any, body: bytes, expected: Any)
 def test_what_no_converter_takes_is_an_error() -> None:
     with pytest.raises(MessageConversionError) as caught:
         payload(Line, b"{}", content_type="text/plain")
-    expected = f"Cannot convert from [bytes] to [{__name__}.Line] for parameter 'line' of Chat.say"
+    conversion = f"Cannot convert from [bytes] to [{__name__}.Line] for parameter 'line' of Chat.say"
+    expected = f"{conversion}, contentType='text/plain'"
     assert caught.value.description == expected
 
 
@@ -166,7 +167,19 @@ def test_other_parameters_are_not_validated() -> None:
     validator = Recorder("bad")
     assert payload(Annotated[Line, Payload, "Valid"], b'{"text":"a"}', validator) == Line("a")
     assert validator.seen == []
-    assert payload(Annotated[Line, Valid], b'{"text":"a"}') == Line("a")
+
+
+@pytest.mark.spec("ANN-05")
+@pytest.mark.parametrize("marker", [Valid, Valid(), Validated("first"), ValidLine])
+def test_a_marker_without_anything_to_validate_with_is_told_of_when_it_is_bound(caplog: Any, marker: Any) -> None:
+    assert payload(Annotated[Line, marker], b'{"text":"a"}') == Line("a")
+    name = marker.__name__ if isinstance(marker, type) else type(marker).__name__
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        f"{name} on parameter 'line' of Chat.say has nothing to validate with: "
+        "set a validator, or give the marker a check, Valid(check)"
+    )
 
 
 @pytest.mark.spec("ANN-05")
@@ -191,6 +204,44 @@ def test_a_parameter_may_bring_its_own_check() -> None:
         assert payload(Annotated[Line, Valid(each)], b'{"text":"abc"}') == Line("abc")
         with pytest.raises(MethodArgumentNotValidError, match=r"1 error\(s\): \[too short\]"):
             payload(Annotated[Line, Valid(each)], b'{"text":"a"}')
+
+
+@pytest.mark.spec("ANN-05")
+def test_a_check_says_what_is_wrong_in_one_text_or_in_several() -> None:
+    assert payload(Annotated[int, Valid(lambda number: "too low" if number < 0 else None)], b"5") == 5
+    assert payload(Annotated[int, Valid(lambda number: "")], b"5") == 5
+    with pytest.raises(MethodArgumentNotValidError) as caught:
+        payload(Annotated[int, Valid(lambda number: "too low")], b"-5")
+    assert caught.value.errors == ("too low",)
+
+
+@pytest.mark.spec("ANN-05")
+@pytest.mark.parametrize("answer", [True, False, 5])
+def test_an_answer_that_says_nothing_is_a_mistake_of_the_check(answer: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        payload(Annotated[int, Valid(lambda number: answer)], b"5")
+    assert str(caught.value) == (
+        f"The validation of parameter 'line' of Chat.say returned {answer}, which is no answer: "
+        "return None, or the texts of what is wrong"
+    )
+
+
+@dataclass
+class LaterDefined:
+    text: Missing  # type: ignore[name-defined]  # noqa: F821  # the mistake
+
+
+@pytest.mark.spec("ANN-05", "CONV-03")
+@pytest.mark.parametrize("annotation", [LaterDefined, list[LaterDefined]])
+def test_a_type_that_no_payload_can_become_is_refused_when_it_is_bound(annotation: Any) -> None:
+    parameter = MethodParameter("line", annotation, method_name="Chat.say")
+    with pytest.raises(
+        TypeError, match=r"^No payload can be read as .*LaterDefined.* for parameter 'line' of Chat.say: "
+    ):
+        PayloadMethodArgumentResolver(default_converters()).bind(parameter)
+    message_parameter = MethodParameter("line", Message[annotation], method_name="Chat.say")
+    with pytest.raises(TypeError, match=r"^No payload can be read as .*LaterDefined"):
+        MessageMethodArgumentResolver(default_converters()).bind(message_parameter)
 
 
 def whole(annotation: Any, message: Message[Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import types
+from asyncio import CancelledError
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Annotated, Any, TypedDict
@@ -211,9 +212,9 @@ def test_session_attributes_are_unbound_after_an_error() -> None:
     class Controller:
         @message_mapping("/a")
         def a(self) -> None:
-            raise SystemExit
+            raise KeyboardInterrupt
 
-    with pytest.raises(SystemExit):
+    with pytest.raises(KeyboardInterrupt):
         Controllers(Controller()).handler.handle_message(client_message("/app/a"))
     assert current_attributes_or_none() is None
 
@@ -285,6 +286,28 @@ def test_an_ambiguous_mapping_fails_at_registration() -> None:
     controllers = Controllers(Chat())
     with pytest.raises(RuntimeError, match=r"Ambiguous mapping found\. Cannot map Chat\.say"):
         controllers.handler.register(Chat())
+
+
+@pytest.mark.spec("ANN-02")
+def test_of_a_controller_that_is_refused_no_method_is_mapped() -> None:
+    class HalfGood:
+        @message_mapping("/good")
+        def good(self) -> str:
+            return "good"
+
+        @message_mapping("/say")
+        def say(self) -> None: ...
+
+    controllers = Controllers(Chat())
+    before = controllers.handler.handler_methods
+    with pytest.raises(RuntimeError, match="Ambiguous mapping found"):
+        controllers.handler.register(HalfGood())
+    assert controllers.handler.handler_methods == before
+    controllers.send("/app/good")
+    assert controllers.replies == []
+    controllers.handler.register(function)
+    controllers.send("/app/function", b"hi")
+    assert controllers.replies == [("/topic/function", b"hi")]
 
 
 @pytest.mark.spec("ANN-02")
@@ -749,13 +772,80 @@ def test_what_is_no_exception_is_wrapped_first() -> None:
 
 
 @pytest.mark.spec("ANN-08")
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), GeneratorExit()])
-def test_the_end_of_the_worker_is_not_a_failure_of_the_method(error: BaseException) -> None:
-    controller = Handling(error)
+def test_an_interrupt_is_not_a_failure_of_the_method() -> None:
+    controller = Handling(KeyboardInterrupt())
     handler = Controllers(controller).handler
-    with pytest.raises(type(error)):
+    with pytest.raises(KeyboardInterrupt):
         handler.handle_message(client_message("/app/fail/1"))
     assert controller.seen == []
+
+
+@pytest.mark.spec("ANN-08")
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), CancelledError()])
+def test_what_would_end_the_program_elsewhere_is_a_failure_of_the_method(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    controller = Handling(error)
+    Controllers(controller).send("/app/fail/1", b"hi")
+    (wrapped,) = controller.seen
+    assert wrapped.__cause__ is error
+    exits = [record.getMessage() for record in caplog.records if "does not end the server" in record.getMessage()]
+    assert len(exits) == isinstance(error, SystemExit)
+    assert all("SystemExit(3)" in each and "Handling.fail" in each and "session=s1" in each for each in exits)
+
+
+class Leaving(Failing):
+    """Its method fails, and then so does what handles that."""
+
+    @message_exception_handler(Exception)
+    def failed(self) -> None:
+        raise self.error
+
+
+@pytest.mark.spec("ANN-08")
+@pytest.mark.parametrize("error", [SystemExit("bye"), GeneratorExit(), CancelledError()])
+def test_an_exception_handler_that_raises_what_is_no_exception_is_logged(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    controllers = Controllers(Leaving(error))
+    controllers.send("/app/fail/1")
+    assert caplog.records[-1].getMessage().startswith("Error while processing handler method exception (session=s1")
+    assert controllers.replies == []
+
+
+@pytest.mark.spec("ANN-08")
+def test_an_interrupt_in_an_exception_handler_is_passed_on() -> None:
+    class Interrupted(Failing):
+        @message_exception_handler(ValueError)
+        def failed(self) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Controllers(Interrupted(ValueError())).handler.handle_message(client_message("/app/fail/1"))
+
+
+@pytest.mark.spec("ANN-06", "ANN-08")
+@pytest.mark.parametrize("error", [SystemExit("bye"), GeneratorExit()])
+def test_a_late_reply_that_raises_what_is_no_exception_takes_the_same_route(error: BaseException) -> None:
+    future: Future[str] = Future()
+
+    class Later(Handling):
+        @message_mapping("/later")
+        def later_on(self) -> Future[str]:
+            return future
+
+    class Refusing:
+        def supports_return_type(self, method: HandlerMethod) -> bool:
+            return True
+
+        def handle_return_value(self, value: Any, method: HandlerMethod, message: Message[Any]) -> None:
+            raise error
+
+    controller = Later(ValueError())
+    Controllers(controller, return_value_handlers=[Refusing()]).send("/app/later", b"hi")
+    future.set_result("now")
+    (wrapped,) = controller.seen
+    assert wrapped.__cause__ is error
 
 
 @pytest.mark.spec("ANN-08")
@@ -859,6 +949,27 @@ def test_advice_comes_after_the_controller_in_its_order(controller: Failing, exp
     assert [payload for _, payload in controllers.replies] == expected
 
 
+@pytest.mark.spec("ANN-08", "LOG-01")
+@pytest.mark.parametrize("failure", [AttributeError("nope"), SystemExit("nope")])
+@pytest.mark.parametrize("handled", [False, True])
+def test_a_condition_that_raises_leaves_its_advice_out(
+    failure: BaseException, handled: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def condition(controller: Any) -> bool:
+        raise failure
+
+    @controller_advice(applies_to=condition, order=0)
+    class Broken(First):
+        pass
+
+    controllers = Controllers(Failing(KeyError("own")), Broken(), *([Second()] if handled else []))
+    controllers.send("/app/fail/1")
+    assert [payload for _, payload in controllers.replies] == ([b"second"] if handled else [])
+    texts = [record.getMessage().partition(" (")[0] for record in caplog.records]
+    assert texts[0].startswith("Condition of an advice failed for Failing.fail: left out")
+    assert texts[1:] == ([] if handled else ["Unhandled exception from message handler method"])
+
+
 @pytest.mark.spec("ANN-08")
 def test_a_function_for_exceptions_serves_all_controllers() -> None:
     @message_exception_handler(ValueError)
@@ -890,6 +1001,18 @@ def test_a_report_tells_no_message_and_no_trace() -> None:
     described = Controllers(Failing(MessageHandlingError("d", Message("secret"))), report_unhandled_errors=True)
     described.send("/app/fail/1")
     assert described.replies == [("/user/s1/queue/errors", b'{"message":"d"}')]
+
+
+@pytest.mark.spec("ANN-08")
+def test_a_report_shows_no_message_where_the_error_does() -> None:
+    class Chatty(Seen):
+        @subscribe_mapping("/a")
+        def a(self) -> str:
+            return "a"
+
+    controllers = Controllers(Chatty(), report_unhandled_errors=True)
+    controllers.subscribe("/app/a", subscription_id=None)
+    assert controllers.replies == [("/user/s1/queue/errors", b'{"message":"RuntimeError"}')]
 
 
 @pytest.mark.spec("ANN-08")

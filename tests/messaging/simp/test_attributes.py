@@ -1,5 +1,6 @@
 import threading
 
+import gevent
 import pytest
 
 from wellhead.messaging.message import Message
@@ -90,8 +91,50 @@ class TestMutex:
         SimpAttributes("s1", values).set_attribute("a", 1)
         assert values == {"a": 1}
 
+    def test_it_keeps_greenlets_apart(self):
+        values, inside = {}, []
+
+        def work():
+            with SimpAttributes("s1", values).mutex:
+                inside.append("in")
+                gevent.sleep(0)
+                inside.append("out")
+
+        gevent.joinall([gevent.spawn(work) for _ in range(3)], timeout=10, raise_error=True)
+        assert inside == ["in", "out"] * 3
+
 
 class TestDestruction:
+    def test_the_end_does_not_wait_for_who_holds_the_mutex(self, attributes):
+        log, held, may_end = [], threading.Event(), threading.Event()
+        attributes.register_destruction_callback("a", lambda: log.append("destroyed"))
+
+        def hold():
+            with attributes.mutex:
+                held.set()
+                may_end.wait(10)
+            log.append("given back")
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert held.wait(10)
+        attributes.session_completed()
+        assert (log, attributes.is_session_completed) == (["destroyed"], True)
+        may_end.set()
+        thread.join()
+
+    def test_of_two_who_end_it_at_once_one_runs_the_callbacks(self, attributes):
+        ran = []
+
+        def again():
+            ran.append("a")
+            attributes.session_completed()
+
+        attributes.register_destruction_callback("a", again)
+        attributes.register_destruction_callback("b", lambda: ran.append("b"))
+        attributes.session_completed()
+        assert ran == ["a", "b"]
+
     def test_callbacks_run_once_at_the_end_of_the_session(self, attributes):
         ran = []
         attributes.set_attribute("a", 1)

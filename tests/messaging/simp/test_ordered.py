@@ -379,3 +379,41 @@ class TestLimit:
             assert error.failed_message.payload == 3
         executor.run_all()
         assert got == ["in flight", *range(min(waiting, 3))]
+
+
+class TestFinish:
+    def test_the_last_word_comes_when_all_is_handled(self):
+        executor, got = HeldExecutor(), []
+        ordered = OrderedMessageChannelDecorator(prepared(executor, lambda m: got.append(m.payload)))
+        for number in range(3):
+            ordered.send(message_of(number))
+        ordered.finish(lambda: got.append("last"))
+        assert ordered.send(message_of("late")) is False
+        for number in range(2):
+            executor.run_next()
+            assert got == list(range(number + 1))
+        executor.run_all()
+        assert got == [0, 1, 2, "last"]
+        ordered.cut_short()
+        assert got == [0, 1, 2, "last"]
+
+    def test_it_comes_at_once_when_there_is_nothing_to_wait_for(self):
+        executor, got = HeldExecutor(), []
+        ordered = OrderedMessageChannelDecorator(prepared(executor, lambda m: got.append(m.payload)))
+        ordered.send(message_of(1))
+        executor.run_all()
+        ordered.finish(lambda: got.append("last"))
+        assert got == [1, "last"]
+
+    def test_cut_short_it_waits_for_nothing_and_comes_once(self):
+        executor, got = HeldExecutor(), []
+        ordered = OrderedMessageChannelDecorator(prepared(executor, lambda m: got.append(m.payload)))
+        for number in range(3):
+            ordered.send(message_of(number))
+        ordered.finish(lambda: got.append("last"))
+        ordered.cut_short()
+        ordered.cut_short()
+        assert got == ["last"]
+        assert ordered.queued == 0
+        executor.run_all()
+        assert got == ["last", 0]  # which was in flight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -259,8 +260,9 @@ def test_whoever_looks_at_native_headers_sees_lists_of_this_message_alone(look, 
         message.headers.freeze()
     native = look(message)
     assert native == NATIVE_OF_SHARED
-    assert all(type(values) is list for values in native.values())
-    native["x"].append("3")
+    assert all(isinstance(values, list) for values in native.values())
+    with suppress(TypeError):  # of those that are frozen
+        native["x"].append("3")
     assert decoded().headers[NATIVE_HEADERS] == NATIVE_OF_SHARED
 
 
@@ -288,6 +290,9 @@ def test_frozen_native_headers_are_read_only_whenever_somebody_looked_first(look
     message.headers.freeze()
     native = message.headers[NATIVE_HEADERS]
     assert isinstance(native, MappingProxyType) and native is message.headers[NATIVE_HEADERS]
+    with pytest.raises(TypeError, match="cannot be changed"):
+        native["x"].append("3")
+    assert native == NATIVE_OF_SHARED
     with pytest.raises(RuntimeError, match="Already immutable"):
         accessor_of(message).set_native_header("x", "3")
 
@@ -296,7 +301,7 @@ def test_frozen_native_headers_are_read_only_whenever_somebody_looked_first(look
 def test_the_first_native_header_is_read_from_what_is_shared():
     message = decoded()
     assert first_native_header(message.headers._map, "x") == "1"
-    assert message.headers._pending
+    assert message.headers._unmade == NATIVE_HEADERS
 
 
 CHANGES = {
@@ -404,15 +409,13 @@ def test_frames_may_be_cut_anywhere(cut):
 
 
 @pytest.mark.spec("STOMP-03")
-def test_what_is_incomplete_waits_and_its_length_is_known():
+def test_what_is_incomplete_waits():
     decoder = BufferingStompDecoder(DECODER, 128)
     head, body = b"SEND\na:alpha\ncontent-length:11\n\n", b"Message"
     assert list(decoder.decode(head + body)) == []
     assert decoder.buffer_size == len(head + body)
-    assert decoder.expected_content_length == 11
     [message] = decoder.decode(b" foo\0SEND\n\nB")
     assert message.payload == b"Message foo"
-    assert decoder.expected_content_length is None
     assert decoder.buffer_size == len(b"SEND\n\nB")
 
 

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 from kit.channels import RecordingChannel
+from kit.chat import Bystander, error_of, make
 
 from wellhead.messaging.events import ApplicationEvents, SessionConnectedEvent, SessionDisconnectEvent
+from wellhead.messaging.exceptions import MessageHandlingError
 from wellhead.messaging.message import Message
 from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
 from wellhead.messaging.simp.types import SimpMessageType
 from wellhead.messaging.subscribable import ExecutorSubscribableChannel
 from wellhead.messaging.user.destination import DefaultUserDestinationResolver, UserDestinationMessageHandler
 from wellhead.messaging.user.registry import DefaultSimpUserRegistry
+from wellhead.server.session import UserPrincipal
 
 
 class User:
@@ -114,6 +117,34 @@ def test_what_cannot_be_a_users_destination_is_refused(registry: DefaultSimpUser
 
 
 @pytest.mark.spec("USR-02")
+@pytest.mark.parametrize(
+    ("message_type", "destination", "options"),
+    [
+        (SimpMessageType.MESSAGE, "/user/joe/user/joe/queue/x", {}),
+        (SimpMessageType.MESSAGE, "/user/nobody/user/joe/queue/x", {}),
+        (SimpMessageType.MESSAGE, "/user/s7/user/s7/queue/x", {}),
+        (SimpMessageType.SUBSCRIBE, "/user/user/queue/x", {}),
+        (SimpMessageType.MESSAGE, "user/joe/user/joe/x", {"prefix": "user", "remove_leading_slash": True}),
+    ],
+)
+def test_a_user_destination_within_a_user_destination_is_refused(
+    registry: DefaultSimpUserRegistry, message_type: SimpMessageType, destination: str, options: dict[str, Any]
+) -> None:
+    resolver = DefaultUserDestinationResolver(registry, **options)
+    sent = message(message_type, destination, session="s7")
+    with pytest.raises(MessageHandlingError, match="^A user destination must not lead to another one: ") as refused:
+        resolver.resolve_destination(sent)
+    assert refused.value.failed_message is sent
+
+
+@pytest.mark.spec("USR-02")
+def test_the_word_of_the_prefix_may_come_further_behind(registry: DefaultSimpUserRegistry) -> None:
+    resolver = DefaultUserDestinationResolver(registry)
+    sent = message(SimpMessageType.MESSAGE, "/user/joe/queue/user/joe/x", session="s1")
+    assert targets(resolver, sent) == {"/queue/user/joe/x-users1"}
+
+
+@pytest.mark.spec("USR-02")
 def test_the_leading_slash_is_removed_for_brokers_without_it(registry: DefaultSimpUserRegistry) -> None:
     resolver = DefaultUserDestinationResolver(registry, remove_leading_slash=True)
     assert targets(resolver, message(SimpMessageType.MESSAGE, "/user/ann%2Flee/queue.x")) == {"queue.x-users3"}
@@ -155,6 +186,28 @@ def test_the_message_sent_on_tells_where_it_was_meant_to_go(
     assert accessor.session_id == "s2"
     assert accessor.get_first_native_header("receipt") is None
     assert sent.payload == b"payload"
+
+
+@pytest.mark.spec("USR-01")
+@pytest.mark.parametrize("depth", [2, 12])
+def test_one_message_does_not_multiply_by_nesting(registry: DefaultSimpUserRegistry, depth: int) -> None:
+    inbound, broker = ExecutorSubscribableChannel(), RecordingChannel()
+    UserDestinationMessageHandler(inbound, broker, DefaultUserDestinationResolver(registry)).start()
+    with pytest.raises(MessageHandlingError):
+        inbound.send(message(SimpMessageType.MESSAGE, "/user/joe" * depth + "/queue/x"))
+    assert broker.messages == []
+
+
+@pytest.mark.spec("USR-01", "SPH-05")
+def test_the_client_is_told_what_is_wrong_with_a_nested_destination() -> None:
+    with make() as server:
+        bystander = Bystander(server)
+        mallory = [server.connected(principal=UserPrincipal("mallory")) for _ in range(2)]
+        mallory[0].subscribe("/user/queue/x")
+        mallory[1].send("SEND", b"x", destination="/user/mallory/user/mallory/queue/x")
+        assert error_of(mallory[1])["message"] == "A user destination must not lead to another one: /user/..."
+        assert mallory[0].received() == []
+        assert bystander.is_well()
 
 
 @pytest.mark.spec("USR-01")

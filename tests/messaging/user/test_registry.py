@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from wellhead.messaging.broker.subscriptions import MAX_SUBSCRIPTIONS_PER_SESSION
 from wellhead.messaging.events import (
     ApplicationEvents,
     SessionConnectedEvent,
@@ -64,6 +65,43 @@ def test_subscriptions_are_found_and_forgotten() -> None:
     events.publish(SessionUnsubscribeEvent(message("s1", id="0")))
     found = registry.find_subscriptions(lambda each: each.destination == "/topic/a")
     assert {each.session.id for each in found} == {"s2"}
+
+
+def kept(registry: DefaultSimpUserRegistry, session: str) -> set[str]:
+    return {each.id for each in registry.find_subscriptions(lambda each: each.session.id == session)}
+
+
+@pytest.mark.parametrize(("asked", "warnings"), [(2, 0), (3, 0), (4, 1), (9, 1)])
+def test_a_session_has_a_limited_number_of_subscriptions(
+    asked: int, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = ApplicationEvents()
+    registry = DefaultSimpUserRegistry(events, max_subscriptions_per_session=3)
+    for session in ("s1", "s2"):
+        events.publish(SessionConnectedEvent(message(session), User("joe")))
+    for number in range(asked):
+        for _ in range(2):  # the second with the same id is ignored, and no reason to warn
+            events.publish(SessionSubscribeEvent(message("s1", id=str(number), destination="/nobody/takes/it")))
+    assert kept(registry, "s1") == {"0", "1", "2"} & set(map(str, range(asked)))
+    texts = ["Session s1 has more than 3 subscriptions: further ones are not registered"] * warnings
+    assert [record.getMessage() for record in caplog.records] == texts
+    events.publish(SessionSubscribeEvent(message("s2", id="0", destination="/topic/a")))
+    assert kept(registry, "s2") == {"0"}, "the limit is that of a session"
+
+
+def test_below_the_limit_again_a_session_is_followed_again() -> None:
+    events = ApplicationEvents()
+    registry = DefaultSimpUserRegistry(events, max_subscriptions_per_session=1)
+    events.publish(SessionConnectedEvent(message("s1"), User("joe")))
+    for id in "ab":
+        events.publish(SessionSubscribeEvent(message("s1", id=id, destination="/topic/a")))
+    events.publish(SessionUnsubscribeEvent(message("s1", id="a")))
+    events.publish(SessionSubscribeEvent(message("s1", id="c", destination="/topic/a")))
+    assert kept(registry, "s1") == {"c"}
+
+
+def test_the_limit_is_the_brokers_by_default() -> None:
+    assert DefaultSimpUserRegistry(ApplicationEvents()).max_subscriptions_per_session == MAX_SUBSCRIPTIONS_PER_SESSION
 
 
 def test_sessions_without_user_are_not_tracked() -> None:

@@ -440,3 +440,80 @@ def test_a_handshake_that_fails_is_logged_and_answered(caplog):
     assert status.startswith("500")
     assert b"by zero" not in body
     assert "Handshake failed for /echo" in caplog.text
+
+
+# -- what is configured by mistake, and what is not
+
+
+@pytest.mark.spec("CFG-01", "CFG-03")
+@pytest.mark.parametrize(
+    ("arguments", "options", "remedy"),
+    [
+        ((Config(),), {}, "Config comes after it"),
+        ((None, Config), {}, "Config is a class"),
+        ((None, [Config()]), {}, "one by one, not in a list"),
+        ((None, Config()), {"controllers": Chat()}, r"controllers takes several: controllers=\[\.\.\.\], not <"),
+    ],
+)
+def test_mistakes_in_the_arguments_are_told_when_the_application_is_made(arguments, options, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        WellheadApp(*arguments, **options)
+
+
+@pytest.mark.spec("CFG-03")
+@pytest.mark.parametrize(
+    "method", ["add_argument_resolvers", "add_return_value_handlers", "configure_message_converters"]
+)
+def test_a_class_in_place_of_an_instance_is_told_when_the_application_is_made(method):
+    config = Config()
+    setattr(config, method, lambda things: things.append(StringMessageConverter))
+    with pytest.raises(TypeError, match=f"^StringMessageConverter is a class: {method} takes an instance of it"):
+        WellheadApp(None, config)
+
+
+@pytest.mark.spec("CFG-06")
+def test_prefixes_without_leading_slash_are_told_in_the_log(caplog):
+    class Slashless(Config):
+        def configure_message_broker(self, registry) -> None:
+            registry.enable_simple_broker("topic")
+
+    WellheadApp(None, Slashless())
+    assert [record.getMessage()[:41] for record in caplog.records] == ['The prefix "topic" has no leading slash: ']
+
+
+@pytest.mark.spec("CFG-06", "USR-03")
+def test_the_limit_of_subscriptions_is_that_of_the_registry_of_users_too():
+    class Limited(Config):
+        def configure_message_broker(self, registry) -> None:
+            registry.enable_simple_broker("/topic").set_max_subscriptions_per_session(2)
+
+    with StompServer(WellheadApp(None, Limited())) as server:
+        client = server.connected(principal=UserPrincipal("joe"))
+        for number in range(5):
+            client.subscribe("/app/nobody", str(number))
+        found = server.app.user_registry.find_subscriptions(lambda each: True)
+        assert {each.id for each in found} == {"0", "1"}
+        assert client.closed_with is None
+
+
+class Placed:
+    @message_mapping("/${area}/{room}")
+    @send_to("/topic/${area}/${kind:plain}")
+    def say(self, text: str) -> str:
+        return text
+
+
+@pytest.mark.spec("ANN-02", "ANN-07")
+@pytest.mark.parametrize("placeholders", [{"area": "home"}, {"area": "home"}.get])
+def test_placeholders_of_mappings_get_their_values(placeholders):
+    with StompServer(WellheadApp(None, Config(), controllers=[Placed()], placeholders=placeholders)) as server:
+        client = server.connected()
+        client.subscribe("/topic/home/plain")
+        client.send("SEND", b"hi", destination="/app/home/1", content_type="text/plain")
+        assert [frame.body for frame in client.received()] == [b"hi"]
+
+
+@pytest.mark.spec("ANN-02")
+def test_a_placeholder_without_value_is_told_when_the_application_is_made():
+    with pytest.raises(ValueError, match="Could not resolve placeholder 'area'"):
+        WellheadApp(None, Config(), controllers=[Placed()])

@@ -118,3 +118,49 @@ def test_settings_of_all_stomp_endpoints():
     chained = registry.set_order(3).set_error_handler(error_handler).set_preserve_receive_order(False)
     assert chained is registry
     assert (registry.order, registry.error_handler, registry.preserve_receive_order) == (3, error_handler, False)
+
+
+# -- mistakes
+
+
+@pytest.mark.spec("CFG-04", "HS-06")
+def test_a_single_origin_may_be_given_as_it_is():
+    origin, pattern = "https://example.org", "https://*.example.org"
+    stomp = StompEndpointRegistry().add_endpoint("/ws", allowed_origins=origin, allowed_origin_patterns=pattern)
+    raw = WebSocketHandlerRegistry().add_handler(
+        TextWebSocketHandler(), "/raw", allowed_origins=origin, allowed_origin_patterns=pattern
+    )
+    for each in (stomp, raw):
+        assert (each.allowed_origins, each.allowed_origin_patterns) == ((origin,), (pattern,))
+
+
+@pytest.mark.spec("CFG-01", "CFG-04")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda endpoint: StompEndpointRegistry().add_endpoint(["/ws"]),
+        lambda endpoint: WebSocketHandlerRegistry().add_handler(TextWebSocketHandler(), ["/ws"]),
+        lambda endpoint: endpoint.set_allowed_origins(["https://example.org"]),
+        lambda endpoint: endpoint.set_allowed_origin_patterns(["https://*.example.org"]),
+        lambda endpoint: endpoint.add_interceptors([Interceptor()]),
+    ],
+    ids=["endpoint", "handler", "origins", "patterns", "interceptors"],
+)
+def test_a_list_of_arguments_is_refused_at_once(call):
+    with pytest.raises(TypeError, match="takes its arguments one by one, not in a list"):
+        call(StompEndpointRegistry().add_endpoint("/ws"))
+
+
+@pytest.mark.spec("CFG-01", "CFG-04")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda endpoint: WebSocketHandlerRegistry().add_handler(TextWebSocketHandler, "/ws"),
+        lambda endpoint: endpoint.set_handshake_handler(DefaultHandshakeHandler),
+        lambda endpoint: endpoint.add_interceptors(Interceptor),
+    ],
+    ids=["handler", "handshake handler", "interceptors"],
+)
+def test_a_class_in_place_of_an_instance_is_refused_at_once(call):
+    with pytest.raises(TypeError, match="is a class: .* takes an instance of it"):
+        call(StompEndpointRegistry().add_endpoint("/ws"))

@@ -191,3 +191,17 @@ def test_when_the_application_stops_sessions_between_two_polls_end_too():
     registration.close_sessions()
     assert service.handler.named("closed") == [("closed", 1001, EndReason.SERVER_STOPPED)]
     assert service.session.close_status == CloseStatus.GOING_AWAY
+
+
+@pytest.mark.spec("CFG-02", "HS-06")
+def test_a_single_origin_may_be_given_as_it_is():
+    registration = SockJsServiceRegistration(allowed_origins="https://example.org", allowed_origin_patterns="https://*")
+    assert registration.policy.allowed_origins == ("https://example.org",)
+    assert registration.policy.allowed_origin_patterns == ("https://*",)
+
+
+@pytest.mark.spec("CFG-02")
+@pytest.mark.parametrize("setter", ["set_interceptors", "set_transport_handlers", "set_transport_handler_overrides"])
+def test_a_list_of_arguments_is_refused_at_once(setter):
+    with pytest.raises(TypeError, match=f"^{setter} takes its arguments one by one, not in a list"):
+        getattr(SockJsServiceRegistration(), setter)([Interceptor()])

@@ -63,3 +63,37 @@ def test_decorator_factories_add_up():
     registration = WebSocketTransportRegistration().add_decorator_factory(first)
     registration.set_decorator_factories(second).set_decorator_factories([third])
     assert registration.decorator_factories == [first, second, third]
+
+
+@pytest.mark.spec("CFG-05")
+@pytest.mark.parametrize(
+    ("setter", "name", "least"),
+    [
+        ("set_message_size_limit", "message_size_limit", 1),
+        ("set_send_time_limit", "send_time_limit_ms", 0),
+        ("set_send_buffer_size_limit", "send_buffer_size_limit", 0),
+        ("set_time_to_first_message", "time_to_first_message_ms", 0),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused_at_once(setter, name, least):
+    registration = WebSocketTransportRegistration()
+    getattr(registration, setter)(least)
+    with pytest.raises(ValueError, match=f"^{name} must be {least} or more, not {least - 1}$"):
+        getattr(registration, setter)(least - 1)
+    with pytest.raises(TypeError, match=f"^{name} must be a number, not '64k'$"):
+        getattr(registration, setter)("64k")
+    assert getattr(registration, name) == least
+
+
+@pytest.mark.spec("CFG-05")
+def test_negative_options_of_the_transport_are_refused_at_once():
+    registration = WebSocketTransportRegistration().set_web_socket_options(mailbox_bytes=0)
+    with pytest.raises(ValueError, match="^mailbox_bytes must be 0 or more, not -1$"):
+        registration.set_web_socket_options(deflate=True, mailbox_bytes=-1)
+    assert not registration.web_socket.deflate
+
+
+@pytest.mark.spec("CFG-05")
+def test_an_overflow_strategy_is_no_text():
+    with pytest.raises(TypeError, match="takes a member of OverflowStrategy, not 'drop'"):
+        WebSocketTransportRegistration().set_overflow_strategy("drop")

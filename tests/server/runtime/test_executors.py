@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 
 import gevent
@@ -133,6 +134,46 @@ def test_an_error_is_logged_and_the_worker_goes_on(make: MakeExecutor, caplog: p
     assert "ZeroDivisionError" in caplog.text
     assert executor.completed_task_count == 2
     assert executor.active_count == 0
+
+
+class RustPanic(BaseException):
+    """As extensions written in Rust raise it."""
+
+
+@pytest.mark.spec("CH-06", "LOG-01")
+@pytest.mark.parametrize(
+    "error",
+    [gevent.Timeout(1), CancelledError(), GeneratorExit(), SystemExit(3), RustPanic("panic")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_no_exception_does_not_get_out_of_the_worker(
+    make: MakeExecutor, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    def fail() -> None:
+        raise error
+
+    executor = make(core_pool_size=1)
+    done = Event()
+    executor.execute(fail)
+    executor.execute(done.set)
+    assert done.wait(TIMEOUT)
+    settle(executor)  # Whatever was thrown into this greenlet would come here.
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.exc_info is not None and record.exc_info[1] is error
+    assert ("SystemExit(3) from an application's code" in record.getMessage()) is isinstance(error, SystemExit)
+    assert executor.pool_size == 1
+
+
+@pytest.mark.spec("CH-06")
+def test_an_interrupt_goes_to_the_main_greenlet(make: MakeExecutor) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    executor = make(core_pool_size=1)
+    executor.execute(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Event().wait(TIMEOUT)
 
 
 @pytest.mark.spec("CH-06")

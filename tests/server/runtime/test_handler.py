@@ -9,10 +9,12 @@ from typing import Any
 import flask
 import pytest
 from kit.serving import (
+    TEXT,
     RawClient,
     RecordingHandler,
     RunningServer,
     echo,
+    frame,
     handshake_request,
     running_server,
     websocket_app,
@@ -77,8 +79,6 @@ def test_a_websocket_may_follow_requests_on_the_same_connection() -> None:
         with RawClient(running.port, handshake=False) as client:
             client.send_bytes(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert client.receive_head().startswith(b"HTTP/1.1 200")
-            from kit.serving import TEXT, frame
-
             client.send_bytes(handshake_request(running.port) + frame(TEXT, b"first"))
             assert client.receive_head().startswith(b"HTTP/1.1 101")
             assert client.receive() == "first"
@@ -86,6 +86,97 @@ def test_a_websocket_may_follow_requests_on_the_same_connection() -> None:
             assert client.receive() == "second"
 
     serve(talk)
+
+
+@pytest.mark.spec("HS-02")
+@pytest.mark.parametrize("path", ["/page", "/ws"])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_body_of_a_request_to_upgrade_is_no_request(path: str, first: bool, at_once: bool) -> None:
+    paths: list[str] = []
+
+    def other(environ: Any, start_response: Any) -> list[bytes]:
+        paths.append(environ["PATH_INFO"])
+        return body_echo(environ, start_response)
+
+    def talk(running: RunningServer) -> None:
+        with RawClient(running.port, handshake=False) as client:
+            if not first:
+                client.send_bytes(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert client.receive_head().startswith(b"HTTP/1.1 200")
+            framing = f"Upgrade: websocket\r\nContent-Length: {len(SECRET)}\r\n\r\n"
+            head = f"GET {path} HTTP/1.1\r\nHost: a\r\n{framing}".encode()
+            client.send_bytes(head + SECRET if at_once else head)
+            assert client.receive_head().startswith(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n")
+            if not at_once:
+                client.send_bytes(SECRET)
+            assert b"HTTP/1.1" not in client.receive_all()
+        assert paths == ([] if first else ["/first"])
+
+    serve(talk, other)
+
+
+@pytest.mark.spec("HS-02")
+@pytest.mark.parametrize("path", ["/page", "/ws"])
+def test_a_request_behind_one_whose_upgrade_is_refused(path: str) -> None:
+    def talk(running: RunningServer) -> None:
+        refused = f"GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n".encode()
+        last = b"POST /last HTTP/1.1\r\n" + CLOSE_IT + b"Content-Length: 20000\r\n\r\n" + b"x" * 20_000
+        answer = ask(running, refused + refused + last)
+        assert answer.count(b"HTTP/1.1 ") == 3
+        assert b"X-Path: /last\r\n" in answer
+        assert answer.endswith(b"\r\n\r\n" + b"x" * 20_000)
+
+    serve(talk)
+
+
+@pytest.mark.spec("HS-02")
+def test_everything_behind_an_upgrade_that_is_not_the_first_request_reaches_the_session() -> None:
+    texts = [f"{number:04}" + "x" * 1_000 for number in range(30)]
+    frames = b"".join(frame(TEXT, text.encode()) for text in texts)
+    page = b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    def talk(running: RunningServer) -> None:
+        for size in (0, 7_000, 8_192, 9_000, 15_000, len(frames)):
+            with RawClient(running.port, handshake=False) as client:
+                client.send_bytes(page + handshake_request(running.port) + frames[:size])
+                assert client.receive_head().startswith(b"HTTP/1.1 200")
+                assert client.receive_head().startswith(b"HTTP/1.1 101")
+                client.send_bytes(frames[size:])
+                assert [client.receive() for _ in texts] == texts
+
+    serve(talk)
+
+
+@pytest.mark.spec("HS-02")
+@pytest.mark.parametrize("first", [True, False])
+def test_an_empty_line_before_a_request(first: bool) -> None:
+    page = b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    def talk(running: RunningServer) -> None:
+        for beginning in (b"\r", b"\r\n", b"\r\nG"):
+            with RawClient(running.port, handshake=False) as client:
+                if not first:
+                    client.send_bytes(page)
+                    assert client.receive_head().startswith(b"HTTP/1.1 200")
+                client.send_bytes(beginning)
+                client.send_bytes((b"\r\n" + page)[len(beginning) :])
+                assert client.receive_head().startswith(b"HTTP/1.1 200")
+
+    serve(talk)
+
+
+@pytest.mark.spec("HS-02")
+@pytest.mark.parametrize("end", [True, False])
+def test_an_empty_line_alone_is_nothing_to_answer(end: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "wellhead.server")
+
+    def talk(running: RunningServer) -> None:
+        assert ask(running, b"\r\n", end=end) == b""
+        assert ask(running, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n", end=end).count(b"HTTP/1.1 ") == 1
+
+    serve(talk, header_timeout_ms=60_000 if end else 50)
+    assert "Bad request" not in caplog.text
 
 
 @pytest.mark.spec("HS-02")
@@ -120,6 +211,7 @@ def test_flask_beside_a_websocket_endpoint() -> None:
     serve(talk, app)
 
 
+SECRET = b"GET /secret HTTP/1.1\r\n" + CLOSE_IT + b"\r\n"
 BAD: dict[str, tuple[bytes, int]] = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "garbage": (b"hello, is there anybody?\r\n\r\n", 400),
@@ -129,6 +221,9 @@ BAD: dict[str, tuple[bytes, int]] = {
     "10,000 headers without end": (b"GET / HTTP/1.1\r\n" + b"X-Header: value\r\n" * 10_000, 431),
     "a long header": (b"GET / HTTP/1.1\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", 431),
     "a long request line": (b"GET /" + b"y" * 10_000 + b" HTTP/1.1\r\n\r\n", 414),
+    "a handshake with a body": (handshake_request(1, headers=(("Content-Length", "20"),)) + SECRET, 400),
+    "a handshake with chunks": (handshake_request(1, headers=(("Transfer-Encoding", "chunked"),)) + SECRET, 400),
+    "two empty lines": (b"\r\n\r\nGET / HTTP/1.1\r\n\r\n", 400),
     "two lengths": (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
     "an unknown encoding": (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
 }

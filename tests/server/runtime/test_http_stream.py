@@ -299,3 +299,46 @@ def test_nothing_is_left_of_sessions_that_ended(server, browser, handler):
 
     wait_until(server, lambda: not server.server.handlers)
     assert server.call(left) == []
+
+
+@pytest.mark.spec("SJS-08")
+def test_everything_behind_a_poll_that_is_not_the_first_request_is_answered(server, browser, handler):
+    url = fresh_url()
+    connection = browser.connect()
+    page = b"GET /echo HTTP/1.1\r\nHost: x\r\nX-Long: " + b"y" * 3_000 + b"\r\n\r\n"
+    poll = f"POST {url}/xhr HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()
+    connection.socket.sendall(poll + poll + page * 8)
+    assert connection.response().body == b"o\n"
+    handler.wait_for("established")
+    wait_until(server, lambda: len(server.runtime.connections) == 1)
+    handler.sessions[0].send_message(TextMessage("x"))
+    assert connection.response().body == b'a["x"]\n'
+    for _ in range(8):
+        assert connection.response().body == b"Welcome to SockJS!\n"
+
+
+@pytest.mark.spec("SJS-09")
+def test_a_stream_for_a_request_that_could_be_upgraded(server, browser, handler):
+    connection = browser.connect()
+    connection.send("GET", fresh_url() + "/eventsource", headers={"Upgrade": "websocket"})
+    response = connection.response()
+    assert response.status == 200
+    assert response.chunk() == b"\r\n"
+    handler.wait_for("established")
+    handler.sessions[0].send_message(TextMessage("x"))
+    assert response.chunk() == b"data: o\r\n\r\n"
+
+
+@pytest.mark.spec("SJS-14", "LIFE-01")
+def test_a_poll_that_the_stop_ends_is_the_last_response_of_its_connection(server, browser, handler):
+    connection = browser.connect()
+    url = fresh_url()
+    response = connection.request("POST", url + "/xhr")
+    assert response.body == b"o\n" and response["Connection"] is None
+    connection.send("POST", url + "/xhr")
+    wait_until(server, lambda: len(server.runtime.connections) == 1)
+    server.stop()
+    response = connection.response()
+    assert response.all("Connection") == ["close"]
+    assert response.body == b'c[1001,""]\n'
+    assert connection.is_ended()

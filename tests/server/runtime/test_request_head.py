@@ -138,6 +138,27 @@ def test_the_length_of_the_body() -> None:
 
 
 @pytest.mark.spec("HS-02")
+def test_a_request_for_websocket_has_no_body() -> None:
+    upgrade = "Upgrade: WebSocket"
+    assert parse_head(head(upgrade, "Content-Length: 0")).content_length == 0
+    for framing in ("Content-Length: 1", "Transfer-Encoding: chunked"):
+        assert refused(head(framing, upgrade)) == 400
+        assert not parse_head(head(framing, upgrade, first="POST / HTTP/1.1")).wants_websocket
+
+
+@pytest.mark.spec("HS-02")
+def test_an_empty_line_before_the_request_is_passed_over() -> None:
+    lines = [f"X-{number}: y" for number in range(MAX_HEADERS)]
+    assert parse_head(b"\r\n" + head(*lines)).request_line == "GET /a?b=c HTTP/1.1"
+    assert refused(b"\r\n" + head(*lines, "X: y")) == 431
+    data = b"\r\n" + head("X: y")
+    for size in range(1, len(data)):
+        check_beginning(data[:size])
+    assert refused(b"") == 400
+    assert refused(b"\r\n") == 400
+
+
+@pytest.mark.spec("HS-02")
 def test_the_limits_of_a_head() -> None:
     lines = [f"X-{number}: y" for number in range(MAX_HEADERS + 1)]
     assert len(parse_head(head(*lines[: MAX_HEADERS - 1])).environ) == MAX_HEADERS - 1
@@ -197,7 +218,9 @@ def test_a_good_head_is_never_refused_before_its_end() -> None:
     "beginning, status",
     [
         (b"\x16\x03\x01", 400),
-        (b"\r\n", 400),
+        (b"\r\n\r", 400),
+        (b"\rG", 400),
+        (b"\r\n\x16", 400),
         (b"\n", 400),
         (b"GET\t", 400),
         (b"G" * 33, 400),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import resource
+import ssl
 import threading
 from typing import Any
 
 import gevent
 import pytest
+from kit.certificate import certificate
 from kit.serving import (
     CLOSE,
     TIMEOUT,
@@ -24,7 +26,9 @@ from kit.serving import (
 from wellhead.messaging.executor import PooledExecutor, TaskScheduler
 from wellhead.server.close import EndReason
 from wellhead.server.message import BinaryMessage
-from wellhead.server.runtime.server import ServerState, WellheadServer, raise_file_limit
+from wellhead.server.runtime import server as server_module
+from wellhead.server.runtime import services
+from wellhead.server.runtime.server import ServerState, WellheadServer, raise_file_limit, server_context
 from wellhead.server.runtime.services import Runtime
 from wellhead.server.transport_options import TransportOptions
 
@@ -61,6 +65,12 @@ def stop_in_background(running: RunningServer, timeout_ms: int = 5_000) -> threa
 
     running.runtime.flusher.hand_over(gevent.spawn_raw, stop)
     return stopped
+
+
+def wait_until_stopping(running: RunningServer) -> None:
+    """In a greenlet of the server."""
+    while running.server.state is ServerState.STARTED:
+        gevent.sleep(0)
 
 
 @pytest.mark.spec("LIFE-01")
@@ -168,11 +178,7 @@ def test_a_handshake_that_ends_while_the_server_stops_gives_a_session_that_is_cl
             assert gate.reached.wait(TIMEOUT)
             stopped = stop_in_background(running, timeout_ms=60_000)
 
-            def wait() -> None:
-                while running.server.state is ServerState.STARTED:
-                    gevent.sleep(0)
-
-            running.call(wait)
+            running.call(lambda: wait_until_stopping(running))
             gate.open()
             assert client.receive_head().startswith(b"HTTP/1.1 101")
             assert client.receive_close()[0] == 1001
@@ -210,6 +216,35 @@ def test_handlers_and_requests_may_finish() -> None:
             assert stopped.wait(TIMEOUT)
             assert handler.named("closed")
             assert other.receive_all().endswith(b"\r\n\r\ndone")
+
+
+@pytest.mark.spec("LIFE-01")
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_request_under_way_is_the_last_of_its_connection(version: str, secure: bool) -> None:
+    gate = Gate()
+
+    def slow(environ: Any, start_response: Any) -> list[bytes]:
+        gate.wait()
+        start_response("200 OK", [("Content-Length", "4")])
+        return [b"done"]
+
+    context = server_context(certificate()) if secure else None
+    with running_server(websocket_app(RecordingHandler(), other=slow), ssl_context=context) as running:
+        tls = ssl.create_default_context(cafile=certificate()) if secure else None
+        with RawClient(running.port, handshake=False, tls_context=tls) as client:
+            request = f"GET / HTTP/{version}\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".encode()
+            client.send_bytes(request + request)
+            assert gate.reached.wait(TIMEOUT)
+            stopped = stop_in_background(running, timeout_ms=60_000)
+            running.call(lambda: wait_until_stopping(running))
+            gate.open()
+            answer = client.receive_all()
+            assert answer.count(b"HTTP/1.1 200 OK") == 1
+            assert answer.count(b"\r\nConnection: close\r\n") == 1
+            assert b"keep-alive" not in answer
+            assert answer.endswith(b"\r\n\r\ndone")
+            assert stopped.wait(TIMEOUT)
 
 
 @pytest.mark.spec("LIFE-01")
@@ -271,6 +306,80 @@ def test_connections_without_a_request_do_not_hold_up_the_stop() -> None:
             running.stop(timeout_ms=TIMEOUT * 1000)
             assert silent.at_end()
             assert waiting.at_end()
+
+
+@pytest.mark.spec("LIFE-01")
+def test_half_a_head_of_a_later_request_does_not_hold_up_the_stop() -> None:
+    with running_server(websocket_app(RecordingHandler()), header_timeout_ms=60_000) as running:
+        with RawClient(running.port, handshake=False) as client:
+            client.send_bytes(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT")
+            assert client.receive_head().startswith(b"HTTP/1.1 404")
+            stopped = stop_in_background(running, timeout_ms=60_000)
+            assert client.at_end()
+            assert stopped.wait(TIMEOUT)
+
+
+class Clock:
+    """Of a stop: only waiting takes time on it."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0.0
+
+    def now_s(self) -> float:
+        return self.now_ms / 1000.0
+
+    def spend(self, wait_ms: float) -> bool:
+        """Wait in vain."""
+        self.now_ms += wait_ms
+        return False
+
+
+class StuckPool:
+    """An executor whose task never ends."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def shutdown(self, *, wait_ms: int) -> bool:
+        return self._clock.spend(wait_ms)
+
+
+@pytest.mark.spec("LIFE-01")
+@pytest.mark.parametrize("timeout_ms", [0, 100, 10_000])
+def test_a_stop_is_over_a_second_after_its_time_whatever_never_ends(
+    timeout_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    with running_server(websocket_app(RecordingHandler())) as running:
+        with monkeypatch.context() as patched:
+            patched.setattr(server_module, "monotonic", clock.now_s)
+            patched.setattr(services, "monotonic", clock.now_s)
+            patched.setattr(Runtime, "wait_for_connections", lambda _, wait_ms: clock.spend(wait_ms))
+            patched.setattr(running.server, "_http_workers", StuckPool(clock))
+            running.runtime._executors.extend(StuckPool(clock) for _ in range(3))
+            running.stop(timeout_ms=timeout_ms)
+        assert running.server.state is ServerState.STOPPED
+        assert timeout_ms < clock.now_ms <= timeout_ms + 1_000
+
+
+@pytest.mark.spec("LIFE-01")
+def test_cutting_all_ends_a_stop_that_waits() -> None:
+    gate = Gate()
+    handler = RecordingHandler(lambda session, message: gate.wait())
+    options = TransportOptions(close_timeout_ms=60_000)
+    with running_server(websocket_app(handler, options=options)) as running:
+        with running.client() as client, running.client() as busy:
+            busy.send("x")
+            assert gate.reached.wait(TIMEOUT)
+            stopped = stop_in_background(running, timeout_ms=60_000)
+            for each in (client, busy):
+                assert each.receive_close()[0] == 1001
+            running.runtime.flusher.hand_over(gevent.spawn_raw, running.server.cut)
+            for each in (client, busy):
+                assert each.at_end()
+            assert not stopped.is_set()
+            gate.open()
+            assert stopped.wait(TIMEOUT)
 
 
 @pytest.mark.spec("LIFE-01")

@@ -162,6 +162,27 @@ def test_a_tls_session_knows_its_addresses() -> None:
     serve(talk)
 
 
+@pytest.mark.spec("HS-01")
+def test_a_client_that_is_silent_after_its_tls_handshake_has_the_time_of_a_head() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        with RawClient(running.port, handshake=False, tls_context=client_context()) as client:
+            assert client.at_end()
+        assert not running.server.handlers
+
+    serve(talk, header_timeout_ms=100, keep_alive_ms=60_000)
+
+
+@pytest.mark.spec("HS-01")
+def test_a_tls_connection_waits_for_its_next_request_as_long_as_it_is_kept_alive() -> None:
+    def talk(running: RunningServer, handler: RecordingHandler) -> None:
+        with RawClient(running.port, handshake=False, tls_context=client_context()) as client:
+            client.send_bytes(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.receive_head().startswith(b"HTTP/1.1 404")
+            assert client.at_end()
+
+    serve(talk, header_timeout_ms=60_000, keep_alive_ms=50)
+
+
 @pytest.mark.spec("LIFE-01")
 def test_a_client_that_is_silent_in_its_tls_handshake_does_not_hold_up_the_stop() -> None:
     def talk(running: RunningServer, handler: RecordingHandler) -> None:

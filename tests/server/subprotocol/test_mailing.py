@@ -40,10 +40,9 @@ class Text:
     def before_tail(self, subscription: Subscription) -> bytes:
         if subscription is self.error_for:
             raise ValueError("no text for this one")
-        if subscription.head is not self.head:
-            subscription.before_tail = self.head + subscription.id.encode()
-            subscription.head = self.head
-        return subscription.before_tail
+        if subscription.prepared[0] is not self.head:
+            subscription.prepared = self.head, self.head + subscription.id.encode()
+        return subscription.prepared[1]
 
 
 class Endpoint:

@@ -23,7 +23,7 @@ from wellhead.messaging.simp.accessor import HEARTBEAT, SESSION_ATTRIBUTES, SESS
 from wellhead.messaging.simp.attributes import SimpAttributes, current_attributes
 from wellhead.messaging.simp.types import SimpMessageType
 from wellhead.messaging.stomp.command import StompCommand
-from wellhead.messaging.stomp.headers import StompHeaderAccessor, command_of
+from wellhead.messaging.stomp.headers import COMMAND, StompHeaderAccessor
 from wellhead.messaging.subscribable import ImmutableMessageChannelInterceptor
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.message import BinaryMessage, PongMessage, TextMessage
@@ -60,7 +60,7 @@ class Line:
 
     @property
     def commands(self) -> list[StompCommand | None]:
-        return [command_of(message.headers) for message in self.channel.messages]
+        return [message.headers.get(COMMAND) for message in self.channel.messages]
 
     @property
     def error(self) -> bytes | None:
@@ -81,7 +81,7 @@ class Hook(ChannelInterceptor):
         self.act = act
 
     def pre_send(self, message, channel):
-        return self.act(message) if command_of(message.headers) is self.command else message
+        return self.act(message) if message.headers.get(COMMAND) is self.command else message
 
 
 def veto(message) -> None:
@@ -482,9 +482,9 @@ def test_an_error_that_cannot_be_sent_still_closes(caplog):
 # -- SPH-07
 
 
-def ordered_line(**options) -> tuple[Line, HeldExecutor]:
+def ordered_line(session=None, **options) -> tuple[Line, HeldExecutor]:
     executor = HeldExecutor()
-    line = Line(executor=executor, **options)
+    line = Line(session, executor=executor, **options)
     line.channel.add_interceptor(ImmutableMessageChannelInterceptor())
     line.channel.subscribe(lambda message: None)
     return line, executor
@@ -581,7 +581,7 @@ def test_the_end_of_a_session_is_told_once():
     assert (event.session_id, event.close_status, event.user) == ("s1", CloseStatus.GOING_AWAY, JOE)
     assert event.reason is EndReason.SERVER_STOPPED
     assert event.message is message
-    assert (command_of(message.headers), message.payload) == (StompCommand.DISCONNECT, b"")
+    assert (message.headers.get(COMMAND), message.payload) == (StompCommand.DISCONNECT, b"")
     assert message.headers[SESSION_ID] == "s1"
     assert message.headers[SESSION_ATTRIBUTES] is line.session.attributes
     assert message.headers[USER] is JOE
@@ -633,19 +633,160 @@ def test_a_disconnect_that_an_interceptor_stops_still_ends_the_session(caplog):
     assert "DISCONNECT of session s1 was not sent" in caplog.text
 
 
-@pytest.mark.spec("SPH-08")
-def test_the_last_disconnect_does_not_wait_for_its_turn():
+@pytest.mark.spec("SPH-08", "SPH-07", "EVT-01")
+@pytest.mark.parametrize(
+    "status",
+    [
+        CloseStatus.NORMAL,
+        CloseStatus.NO_CLOSE_FRAME,
+        CloseStatus.NORMAL.with_cause(EndReason.CLIENT_CLOSED),
+        CloseStatus.NO_CLOSE_FRAME.with_cause(EndReason.CLIENT_VANISHED),
+        CloseStatus.PROTOCOL_ERROR.with_cause(EndReason.PROTOCOL_ERROR),
+        CloseStatus.TOO_BIG_TO_PROCESS.with_cause(EndReason.MESSAGE_TOO_BIG),
+    ],
+    ids=str,
+)
+def test_in_order_the_end_comes_after_what_the_client_had_sent(status):
+    line, executor = ordered_line()
+    destroyed = []
+    SimpAttributes("s1", line.session.attributes).register_destruction_callback("a", lambda: destroyed.append(1))
+    line.receive(CONNECT + SUBSCRIBE + SEND)
+    line.end(status)
+    line.end(status)
+    for _ in range(2):
+        executor.run_next()
+        assert StompCommand.DISCONNECT not in line.commands
+        assert not destroyed
+    executor.run_all()
+    assert line.commands == [
+        StompCommand.CONNECT,
+        StompCommand.SUBSCRIBE,
+        StompCommand.SEND,
+        StompCommand.DISCONNECT,
+    ]
+    assert [type(event) for event in line.heard] == [SessionConnectEvent, SessionSubscribeEvent, SessionDisconnectEvent]
+    assert destroyed == [1]
+    assert not line.channel.last.headers.mutable
+
+
+@pytest.mark.spec("SPH-08", "SPH-07", "EVT-01")
+@pytest.mark.parametrize(
+    "reason", [EndReason.SERVER_STOPPED, EndReason.SERVER_CLOSED, EndReason.STOMP_ERROR, EndReason.SEND_BUFFER_LIMIT]
+)
+def test_when_we_end_a_session_what_waits_is_dropped(reason):
+    line, executor = ordered_line()
+    line.receive(CONNECT + SUBSCRIBE + SEND)
+    line.end(CloseStatus.GOING_AWAY.with_cause(reason))
+    assert line.commands == [StompCommand.CONNECT, StompCommand.DISCONNECT]
+    executor.run_all()
+    line.receive(SEND)
+    assert line.commands == [StompCommand.CONNECT, StompCommand.DISCONNECT]
+    assert [type(event) for event in line.heard] == [SessionConnectEvent, SessionDisconnectEvent]
+
+
+@pytest.mark.spec("SPH-08", "SJS-07")
+def test_another_session_of_the_same_id_does_not_begin_before_the_end_of_the_first():
     line, executor = ordered_line()
     line.receive(CONNECT + SEND)
     line.end()
+    line.handler.after_session_started(line.session, line.channel)
     assert line.commands == [StompCommand.CONNECT, StompCommand.DISCONNECT]
+    line.receive(CONNECT)
+    executor.run_all()
+    line.end()
+    assert line.commands[2:] == [StompCommand.CONNECT, StompCommand.DISCONNECT]
+    assert [type(event) for event in line.heard] == [SessionConnectEvent, SessionDisconnectEvent] * 2
+
+
+class HoldingSession(FakeWebSocketSession):
+    """Can keep messages, as the sessions of the runtime."""
+
+    mailbox_limits = (4, 1_000)
+    held = False
+
+    def hold_while(self, is_crowded) -> None:
+        self.held = is_crowded()
+
+
+@pytest.mark.spec("SPH-07", "CH-05")
+@pytest.mark.parametrize("over", ["web socket", "sockjs"])
+def test_in_order_a_session_keeps_its_messages_while_too_many_wait(over):
+    native = HoldingSession("s1")
+    session = native
+    if over == "sockjs":
+        session = FakeWebSocketSession("s1")
+        session.native_session = native
+    line, executor = ordered_line(session=session)
+    line.receive(CONNECT)
+    for waiting in range(1, 5):
+        line.receive(SEND)
+        assert native.held is (waiting == 4)
+    line.receive(SEND)
+    for left in (4, 3):
+        executor.run_next()
+        assert native.held, left
+    executor.run_next()
+    assert not native.held
+    executor.run_all()
+    assert line.commands == [StompCommand.CONNECT] + [StompCommand.SEND] * 5
+
+
+@pytest.mark.spec("SPH-07", "CH-05")
+def test_the_bytes_that_wait_count_too():
+    session = HoldingSession("s1")
+    line, executor = ordered_line(session=session)
+    line.receive(CONNECT)
+    line.receive(b"SEND\ndestination:/a\n\n" + b"x" * 999 + b"\0")
+    assert not session.held
+    line.receive(b"SEND\ndestination:/a\n\nx\0")
+    assert session.held
+    executor.run_all()
+    assert not session.held
+
+
+@pytest.mark.spec("SPH-07", "CH-05", "SPH-05")
+def test_a_session_that_cannot_keep_its_messages_is_refused_when_too_much_waits():
+    line, _ = ordered_line()
+    line.receive(CONNECT)
+    frame = b"SEND\ndestination:/a\n\n" + b"x" * 60_000 + b"\0"
+    for _ in range(16 * 1024 * 1024 // 60_000):
+        line.receive(frame)
+    assert line.error is None
+    line.receive(frame)
+    assert b"bytes waiting to be sent in order, which is the limit" in line.error
+
+
+@pytest.mark.spec("SPH-02", "STOMP-03")
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n"], ids=["LF", "CR LF"])
+@pytest.mark.parametrize("rest", [b"", SEND, SEND + CONNECT + SEND, SEND + SEND[:9], b"NONSENSE"])
+def test_what_came_with_a_refused_connect_is_skipped_and_the_next_message_counts(eol, rest):
+    class Quiet(StompSubProtocolErrorHandler):
+        def handle_client_message_processing_error(self, message, error):
+            errors.append(str(error))
+
+    errors = []
+    line = Line(error_handler=Quiet())
+    hook = Hook(StompCommand.CONNECT, refuse)
+    line.channel.add_interceptor(hook)
+    line.receive((CONNECT + rest).replace(b"\n", eol))
+    assert line.channel.messages == []
+    line.channel.remove_interceptor(hook)
+    unfinished = SEND[9:] if rest.endswith(SEND[:9]) else b""
+    line.receive((unfinished + CONNECT + SEND).replace(b"\n", eol))
+    if rest == b"NONSENSE":
+        assert len(errors) == 2  # such bytes have no next frame
+    elif unfinished:
+        assert errors == ["Access Denied", "Unknown session: s1"]
+    else:
+        assert errors == ["Access Denied"]
+        assert line.commands == [StompCommand.CONNECT, StompCommand.SEND]
 
 
 @pytest.mark.spec("SPH-08")
 def test_frames_after_the_end_are_left_out():
     line = Line()
     line.channel.subscribe(
-        lambda message: line.end() if command_of(message.headers) is StompCommand.SUBSCRIBE else None
+        lambda message: line.end() if message.headers.get(COMMAND) is StompCommand.SUBSCRIBE else None
     )
     line.receive(CONNECT + SUBSCRIBE + SEND)
     assert line.commands == [StompCommand.CONNECT, StompCommand.SUBSCRIBE, StompCommand.DISCONNECT]
