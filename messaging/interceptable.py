@@ -177,11 +177,11 @@ class AbstractMessageChannel:
             self._complete(completion, passed, message, sent, None)
         return sent
 
-    def _complete_unsent(self, message: Message[Any], hook: PreSend | None, error: BaseException | None) -> None:
-        """*hook* is the ``pre_send`` that did not let *message* pass; None: all of them did."""
+    def _complete_unsent(self, message: Message[Any], refused_at: int | None, error: BaseException | None) -> None:
+        """*refused_at* is the place of the interceptor that did not let *message* pass; None: all of them did."""
         hooks = self._hooks
         if hooks.completion:
-            passed = next((position for position, each in hooks.pre_send if each == hook), hooks.count)
+            passed = hooks.count if refused_at is None else refused_at
             self._complete(hooks.completion, passed, message, False, error)
 
     def _complete(

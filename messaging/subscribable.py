@@ -48,8 +48,9 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
 
     @executor.setter
     def executor(self, executor: Executor | None) -> None:
-        self._executor = executor
-        self._choose_path()
+        with self._changing:  # else the path of a moment ago might be kept, without a new subscriber
+            self._executor = executor
+            self._choose_path()
 
     @property
     def subscribers(self) -> tuple[MessageHandler, ...]:
@@ -94,8 +95,8 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
 
     def _choose_path(self) -> None:
         """Work out whether messages may take the short path: nothing but ``pre_send`` hooks and the sender's thread."""
-        hooks = [hook for _, hook in self._hooks.pre_send]
-        freezes = bool(hooks) and getattr(hooks[-1], "__func__", None) is ImmutableMessageChannelInterceptor.pre_send
+        hooks = self._hooks.pre_send
+        freezes = bool(hooks) and getattr(hooks[-1][1], "__func__", None) is ImmutableMessageChannelInterceptor.pre_send
         before = tuple(hooks[:-1] if freezes else hooks)
         own_way = type(self)._send_internal is not ExecutorSubscribableChannel._send_internal
         plain = self._hooks.quiet and self._executor is None and not self._around and not own_way
@@ -161,19 +162,19 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         # The same object where it can be: by it the subscriber knows the recipients of the last broadcast again.
         handle_broadcast(broadcast, recipients if len(unseen) == len(recipients) else unseen)
 
-    def _pass_hooks(self, before: tuple[PreSend, ...], message: Message[Any]) -> Message[Any] | None:
+    def _pass_hooks(self, before: tuple[tuple[int, PreSend], ...], message: Message[Any]) -> Message[Any] | None:
         """The message that all ``pre_send`` hooks let pass, or None."""
-        hook: PreSend | None = None
+        position: int | None = None
         try:
-            for hook in before:
+            for position, hook in before:
                 changed = hook(message, self)
                 if changed is None:
                     self._log_veto(hook, message)
-                    self._complete_unsent(message, hook, None)
+                    self._complete_unsent(message, position, None)
                     return None
                 message = changed
         except BaseException as error:  # a killed greenlet, too, must be told of
-            self._complete_unsent(message, hook, error)
+            self._complete_unsent(message, position, error)
             if isinstance(error, MessagingError) or not isinstance(error, Exception):
                 raise
             raise MessageDeliveryError(f"Failed to send message to {self}", message) from error

@@ -132,8 +132,9 @@ class OrderedMessageChannelDecorator:
         except Exception as error:  # the sender may be long gone: the callback is who can be told
             self._report(task.message, error)
             return False
-        except BaseException:  # the greenlet was killed: the session's next message must still find its way
+        except BaseException:  # the greenlet was killed: what waits behind its message must not wait for another send
             self._release(task)
+            self._send_waiting()
             raise
 
     def _full(self, message: Message[Any], waiting: str) -> MessageDeliveryError:

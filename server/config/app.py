@@ -343,11 +343,17 @@ class WellheadApp:
             logger.exception("Handshake failed for %s", environ.get("PATH_INFO"))
             response = HandshakeResponse()
             response.refuse(500, "Handshake failed" if error.__cause__ else str(error))
-        return () if response.upgraded else response.to_wsgi(start_response)
+        return () if response.upgraded else _answer(response, environ, start_response)
 
     def _other(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if self.wsgi_app is not None:
             return self.wsgi_app(environ, start_response)
         response = HandshakeResponse()
         response.refuse(404, "Not Found")
-        return response.to_wsgi(start_response)
+        return _answer(response, environ, start_response)
+
+
+def _answer(
+    response: HandshakeResponse, environ: dict[str, Any], start_response: Callable[..., Any]
+) -> Iterable[bytes]:
+    return response.to_wsgi(start_response, is_head=environ.get("REQUEST_METHOD") == "HEAD")

@@ -11,7 +11,6 @@ from ..handshake.handler import DefaultHandshakeHandler, HandshakeHandler
 from ..handshake.interceptors import HandshakeInterceptor
 from ..handshake.origin import OriginPolicy, with_origin_check
 from ..handshake.request_handler import WebSocketHttpRequestHandler
-from ..sockjs.ids import SessionIds
 from ..sockjs.request_handler import SockJsHttpRequestHandler
 from ..subprotocol.error_handler import StompSubProtocolErrorHandler
 from .sockjs import SockJsServiceRegistration
@@ -33,7 +32,6 @@ class EndpointRegistration:
         self.allowed_origins: tuple[str, ...] = ()
         self.allowed_origin_patterns: tuple[str, ...] = ()
         self.sockjs: SockJsServiceRegistration | None = None
-        self.sockjs_session_ids = SessionIds()
 
     def set_handshake_handler(self, handler: HandshakeHandler) -> Self:
         """Replace the handler of handshakes, e.g. by one that says who the user is. Raises TypeError for a class."""
@@ -69,7 +67,6 @@ class EndpointRegistration:
             interceptors=self.interceptors,
             allowed_origins=self.allowed_origins,
             allowed_origin_patterns=self.allowed_origin_patterns,
-            session_ids=self.sockjs_session_ids,
             **options,
         )
         return self.sockjs
@@ -144,7 +141,6 @@ class StompEndpointRegistry:
         self.order = 1
         self.error_handler: StompSubProtocolErrorHandler | None = None
         self.preserve_receive_order = True
-        self._sockjs_session_ids = SessionIds()
 
     def add_endpoint(
         self, *paths: str, allowed_origins: str | Iterable[str] = (), allowed_origin_patterns: str | Iterable[str] = ()
@@ -155,7 +151,6 @@ class StompEndpointRegistry:
         registration = EndpointRegistration(None, texts(paths, "add_endpoint"))
         registration.set_allowed_origins(*one_or_more(allowed_origins))
         registration.set_allowed_origin_patterns(*one_or_more(allowed_origin_patterns))
-        registration.sockjs_session_ids = self._sockjs_session_ids  # All sessions reach the same handler.
         self.endpoints.append(registration)
         return registration
 

@@ -11,7 +11,6 @@ from ..close import CloseStatus, EndReason
 from ..handshake.handler import HandshakeHandler
 from ..handshake.interceptors import HandshakeInterceptor
 from ..handshake.origin import OriginPolicy
-from ..sockjs.ids import SessionIds
 from ..sockjs.options import SockJsMessageCodec, SockJsOptions
 from ..sockjs.service import SockJsService, default_transports
 from ..sockjs.transport import Transport
@@ -33,7 +32,6 @@ class SockJsServiceRegistration:
         interceptors: Iterable[HandshakeInterceptor] = (),
         allowed_origins: str | Iterable[str] = (),
         allowed_origin_patterns: str | Iterable[str] = (),
-        session_ids: SessionIds | None = None,
         **options: Any,
     ) -> None:
         """*options* are fields of ``SockJsOptions``."""
@@ -45,7 +43,6 @@ class SockJsServiceRegistration:
         )
         self.policy.check("*")  # Says at once what is wrong with "*" as an allowed origin.
         self.task_scheduler: TaskScheduler | None = None
-        self.session_ids = session_ids
         self._transports: Sequence[Transport] | None = None
         self._overrides: Sequence[Transport] = ()
         self._service: SockJsService | None = None
@@ -144,7 +141,6 @@ class SockJsServiceRegistration:
             handshake_handler=self.handshake_handler,
             interceptors=self.interceptors,
             transports=self._all_transports(),
-            session_ids=self.session_ids,
         )
         return self._service
 

@@ -132,8 +132,8 @@ class DefaultHandshakeHandler:
         method = request.environ["REQUEST_METHOD"]
         if method == "GET":
             return _check_upgrade(request, response)
-        if method == "CONNECT":  # RFC 8441: HTTP/2 has neither Upgrade and Connection nor a key.
-            return True
+        if method == "CONNECT" and not request.environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1"):
+            return True  # RFC 8441: HTTP/2 has neither Upgrade and Connection nor a key.
         response.headers["Allow"] = "GET, CONNECT"
         return _refuse(request, response, 405, "", f"method {method!r} is not allowed")
 

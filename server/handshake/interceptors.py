@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
+from ..exceptions import HandshakeFailureError
 from ..handlers import WebSocketHandler
 from .request import HandshakeRequest, HandshakeResponse
+
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,36 @@ class HandshakeInterceptorChain:
         self._interceptors = interceptors
         self._handler = handler
         self._passed = 0
+
+    def run(
+        self,
+        request: HandshakeRequest,
+        response: HandshakeResponse,
+        handshake: Callable[[dict[str, Any]], R],
+    ) -> R | None:
+        """Call *handshake* with the session's attributes, between the two calls of each interceptor. What it returned;
+        None when they did not let the request pass.
+
+        Raises:
+            HandshakeFailureError: a failure on our side, after the interceptors heard of it; any other exception
+                comes wrapped in one.
+        """
+        attributes: dict[str, Any] = {}
+        try:
+            if not self.apply_before_handshake(request, response, attributes):
+                return None
+            result = handshake(attributes)
+        except HandshakeFailureError as failure:
+            self.apply_after_handshake(request, response, failure)
+            raise
+        except Exception as error:
+            reason = str(error) or error.__class__.__name__
+            wrapped = HandshakeFailureError(f"Uncaught failure for request {request.uri} - {reason}")
+            wrapped.__cause__ = error  # Here already: the interceptors may want to log it.
+            self.apply_after_handshake(request, response, wrapped)
+            raise wrapped from error
+        self.apply_after_handshake(request, response, None)
+        return result
 
     def apply_before_handshake(
         self, request: HandshakeRequest, response: HandshakeResponse, attributes: dict[str, Any]

@@ -184,14 +184,14 @@ class HandshakeResponse:
         if text:
             self.headers["Content-Type"] = "text/plain;charset=UTF-8"
 
-    def to_wsgi(self, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer over WSGI; only for a response that did not upgrade."""
+    def to_wsgi(self, start_response: Callable[..., Any], *, is_head: bool = False) -> Iterable[bytes]:
+        """Answer over WSGI; only for a response that did not upgrade. A HEAD has a body as long, which is not sent."""
         assert not self.upgraded, "an upgraded connection has no HTTP response"
         headers = [pair for pair in self.header_list if pair[0].lower() != "content-length"]
         if self.status >= 200 and self.status not in (204, 304):
             headers.append(("Content-Length", str(len(self.body))))
         start_response(f"{self.status} {_phrase(self.status)}", headers)
-        return [self.body] if self.body else []
+        return [self.body] if self.body and not is_head else []
 
 
 def decoded_path(environ: Mapping[str, Any]) -> str:

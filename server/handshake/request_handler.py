@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
 
 from ..decorators import decorate
-from ..exceptions import HandshakeFailureError
 from ..handlers import WebSocketHandler
 from .handler import DefaultHandshakeHandler, HandshakeHandler
 from .interceptors import HandshakeInterceptor, HandshakeInterceptorChain
@@ -52,19 +51,5 @@ class WebSocketHttpRequestHandler:
             logger.debug("%r", request)
         response = HandshakeResponse()
         chain = HandshakeInterceptorChain(self._interceptors, self._handler)
-        attributes: dict[str, Any] = {}
-        try:
-            if not chain.apply_before_handshake(request, response, attributes):
-                return response
-            self._handshake_handler.do_handshake(request, response, self._handler, attributes)
-        except HandshakeFailureError as failure:
-            chain.apply_after_handshake(request, response, failure)
-            raise
-        except Exception as error:
-            reason = str(error) or error.__class__.__name__
-            wrapped = HandshakeFailureError(f"Uncaught failure for request {request.uri} - {reason}")
-            wrapped.__cause__ = error  # Here already: the interceptors may want to log it.
-            chain.apply_after_handshake(request, response, wrapped)
-            raise wrapped from error
-        chain.apply_after_handshake(request, response, None)
+        chain.run(request, response, partial(self._handshake_handler.do_handshake, request, response, self._handler))
         return response

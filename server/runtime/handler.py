@@ -56,6 +56,8 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     response_headers: list[tuple[bytes, bytes]]
     legacy: LegacyWebSocket | None = None
     """What an application written for gevent-websocket uses, once it did."""
+    is_last_response = False
+    """Whether the connection ends after the present response."""
     legacy_refusal: HandshakeResponse | None = None
     """What to answer when its handshake was not good."""
 
@@ -144,6 +146,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         self.requestline = head.request_line
         self.command, self.path, self.request_version = head.method, head.target, head.version
         self.close_connection = not head.keeps_alive
+        self.is_last_response = False
         self.environ = self._environ_of(head)
         self.application = self.server.application
         self.handle_one_response()
@@ -181,7 +184,7 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
     def finalize_headers(self) -> None:
         """pywsgi's hook before the head of a response: while the server stops this one is the connection's last."""
         WebSocketHandler.finalize_headers(self)
-        if not self.server.is_started:
+        if self.is_last_response or not self.server.is_started:
             self.close_connection = True
             others = [header for header in self.response_headers if header[0].lower() != b"connection"]
             self.response_headers = [*others, (b"Connection", b"close")]

@@ -15,7 +15,7 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gevent import spawn_raw  # type: ignore[import-untyped]  # no type information
+from gevent import sleep, spawn_raw  # type: ignore[import-untyped]  # no type information
 
 from ...messaging.exceptions import TaskRejectedError
 from ..close import CloseStatus
@@ -56,6 +56,12 @@ class GeventStreamHost:
     def execute(self) -> Callable[[Callable[[], object]], None]:
         """Runs a task by a worker of the sessions. Knows the server alone, so that a session may keep it."""
         return partial(_execute, self._http_handler.server)
+
+    def give_way(self) -> None:
+        sleep(0)
+
+    def end_connection(self) -> None:
+        self._http_handler.is_last_response = True
 
     def open(self) -> tuple[GeventHttpStream, HandshakeResponse]:
         """The response as a stream; whatever else the application answers is thrown away, unless it raises."""

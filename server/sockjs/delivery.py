@@ -6,7 +6,7 @@ Station: between a session over HTTP and its handler.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..close import CloseStatus, EndReason
 from ..decorators import TRACE
@@ -17,13 +17,23 @@ from .exceptions import SockJsMessageDeliveryError
 
 logger = logging.getLogger(__name__)
 
+MESSAGES_AT_ONCE = 64
+"""After so many messages of one request others have their turn."""
+
 
 class Delivery:
     """The messages of one request on their way to the handler."""
 
-    __slots__ = ("_handler", "_messages", "_session", "failure")
+    __slots__ = ("_give_way", "_handler", "_messages", "_session", "failure")
 
-    def __init__(self, session: WebSocketSession, handler: WebSocketHandler, messages: Sequence[str]) -> None:
+    def __init__(
+        self,
+        session: WebSocketSession,
+        handler: WebSocketHandler,
+        messages: Sequence[str],
+        give_way: Callable[[], object],
+    ) -> None:
+        self._give_way = give_way
         self._session = session
         self._handler = handler
         self._messages = messages
@@ -32,6 +42,8 @@ class Delivery:
     def run(self) -> None:
         session = self._session
         for number, text in enumerate(self._messages):
+            if number % MESSAGES_AT_ONCE == 0 and number:
+                self._give_way()
             if not session.is_open:
                 logger.log(TRACE, "Session %s is closed: %d messages dropped", session.id, len(self._messages) - number)
                 return

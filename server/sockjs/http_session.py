@@ -22,7 +22,7 @@ from ..decorators import TRACE
 from ..handlers import WebSocketHandler
 from ..message import TextMessage
 from .delivery import Delivery, tell_closed, tell_established
-from .frame import OPEN, close_frame
+from .frame import OPEN, as_text, close_frame
 from .http_writing import HttpWritingSession
 from .mailbox import Mailbox
 from .options import SockJsOptions
@@ -59,7 +59,6 @@ class HttpSockJsSession(HttpWritingSession):
 
     def __init__(
         self,
-        session_id: str,
         facts: SessionFacts,
         handler: WebSocketHandler,
         options: SockJsOptions,
@@ -71,10 +70,10 @@ class HttpSockJsSession(HttpWritingSession):
         removal: Callable[[HttpSockJsSession], object],
     ) -> None:
         """
-        key: the session's segment of the URL, which is its id unless that was taken.
+        key: the session's segment of the URL.
         removal: called once, when the session can be reached no more.
         """
-        HttpWritingSession.__init__(self, session_id, facts, handler, options, timers, transport.kind)
+        HttpWritingSession.__init__(self, facts, handler, options, timers, transport.kind)
         self.key = key
         self.transport = transport.name
         self._execute = host.execute
@@ -164,9 +163,9 @@ class HttpSockJsSession(HttpWritingSession):
 
     # -- requests that bring messages from the client
 
-    def receive(self, messages: Sequence[str], size: int) -> None:
+    def receive(self, messages: Sequence[str], size: int, give_way: Callable[[], object]) -> None:
         """Deliver *messages*, whose request had *size* bytes, to the handler, one by one; the rest is dropped once it
-        is closed.
+        is closed. *give_way* lets others run, and is called now and then.
 
         When a call of the handler is under way elsewhere they are delivered after it, and this returns before.
 
@@ -178,7 +177,7 @@ class HttpSockJsSession(HttpWritingSession):
         waiting = self._mailbox.waiting_bytes
         if waiting and waiting + size > self._options.max_body_size:
             raise RequestError(503)
-        delivery = Delivery(self, self._handler, messages)
+        delivery = Delivery(self, self._handler, messages, give_way)
         self._mailbox.call(delivery.run, size)
         if delivery.failure is not None:
             raise delivery.failure
@@ -186,7 +185,7 @@ class HttpSockJsSession(HttpWritingSession):
     # -- sending
 
     def _send_text(self, message: TextMessage) -> None:
-        text = message.payload
+        text = as_text(message.as_bytes())
         limit = self._options.http_message_cache_size
         if len(self._cache) >= limit:
             self._make_room()

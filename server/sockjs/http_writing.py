@@ -30,14 +30,13 @@ class HttpWritingSession(SockJsSession):
 
     def __init__(
         self,
-        session_id: str,
         facts: SessionFacts,
         handler: WebSocketHandler,
         options: SockJsOptions,
         timers: SockJsTimers,
         transport_kind: str,
     ) -> None:
-        SockJsSession.__init__(self, session_id, facts, handler, options, timers)
+        SockJsSession.__init__(self, facts, handler, options, timers)
         self.transport_kind = transport_kind
         self._lock = allocate_lock()
         """Guards cache, state and which response is the present one. Whoever held it looks for loose ends."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..framing import TextFraming, text_header
-from .frame import quote
+from .frame import as_text, quote
 from .options import JsonSockJsMessageCodec, SockJsMessageCodec
 
 
@@ -72,4 +72,4 @@ def has_joined_texts(codec: SockJsMessageCodec) -> bool:
 @lru_cache(maxsize=16)  # the recipients' own are kept by the subscriptions
 def _escaped(text: bytes) -> bytes:
     """As part of a JSON string."""
-    return quote(text.decode())[1:-1].encode()
+    return quote(as_text(text))[1:-1].encode()

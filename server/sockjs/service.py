@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ...messaging.locks import allocate_lock
@@ -26,13 +27,12 @@ from .exceptions import SockJsMessageDeliveryError
 from .frame import FrameError, decode_array
 from .htmlfile import HtmlFileTransport
 from .http_session import HttpSockJsSession
-from .ids import SessionIds
 from .iframe import PATH as IFRAME_PATH
 from .iframe import IframePage
 from .info import answer_info
 from .jsonp import JsonpSendTransport, JsonpTransport
 from .loop_session import LoopHttpSockJsSession
-from .options import SockJsOptions
+from .options import JsonSockJsMessageCodec, SockJsOptions
 from .session import GO_AWAY, SessionFacts
 from .stream import STREAM_KEY, HttpStreamHost
 from .timers import SockJsTimers
@@ -76,13 +76,11 @@ class SockJsService:
         interceptors: Iterable[HandshakeInterceptor] = (),
         # parts
         transports: Iterable[Transport] | None = None,
-        session_ids: SessionIds | None = None,
     ) -> None:
         """
         policy: with credentials on; by default only pages of the same origin may connect.
         interceptors: of WebSocket handshakes and of first requests; the check of the origin comes after all of them.
         transports: instead of the default ones.
-        session_ids: shared by services whose sessions reach the same handler.
         """
         self.options = options = SockJsOptions() if options is None else options
         self.policy = OriginPolicy(allow_credentials=True) if policy is None else policy
@@ -94,8 +92,8 @@ class SockJsService:
         self._handshake_handler = DefaultHandshakeHandler() if handshake_handler is None else handshake_handler
         self._iframe = IframePage(options.client_library_url, self.policy)
         self._timers = SockJsTimers(scheduler)
-        self._ids = SessionIds() if session_ids is None else session_ids
         self._sessions: dict[str, HttpSockJsSession] = {}
+        """By their segment of the URL, which the client chooses: so it finds a session, and is nobody's id."""
         self._web_sockets: Counter[str] = Counter()
         """How many WebSockets use a session's segment of the URL at the moment."""
         self._lock = allocate_lock()
@@ -129,6 +127,8 @@ class SockJsService:
         try:
             return self._dispatch(request, response, path, handler)
         except RequestError as error:
+            if error.status == 413:
+                _host_of(request).end_connection()
             return _say(response, error.status, str(error))
 
     def _dispatch(
@@ -211,14 +211,14 @@ class SockJsService:
         session: HttpSockJsSession | None,
         handler: WebSocketHandler,
     ) -> HandshakeResponse:
-        if session is not None and session.transport != transport.name:
-            return _not_found(request, response, f"session {key!r} is {session.transport}")
         framing = transport.framing(request)
-        host: HttpStreamHost = request.environ.get(STREAM_KEY, _THREADS)
+        host = _host_of(request)
         if session is None:
             session = self._first_request(request, response, key, transport, host, handler)
             if session is None:
                 return response
+        if session.transport != transport.name:
+            return _not_found(request, response, f"session {key!r} is {session.transport}")
         stream, answer = host.open()
         session.handle_request(stream, framing, [*response.header_list, *transport.headers])
         return answer
@@ -232,33 +232,36 @@ class SockJsService:
         host: HttpStreamHost,
         handler: WebSocketHandler,
     ) -> HttpSockJsSession | None:
-        """Make a session; None when an interceptor refused, *response* has its answer."""
-        chain = HandshakeInterceptorChain(self.interceptors, handler)
-        attributes: dict[str, Any] = {}
-        if not chain.apply_before_handshake(request, response, attributes):
+        """Make a session; None when an interceptor refused, *response* has its answer. Raises RequestError."""
+
+        def make(attributes: dict[str, Any]) -> tuple[HttpSockJsSession, HttpSockJsSession]:
+            principal = _user_of(self._handshake_handler, request, handler, attributes)
+            facts = SessionFacts(request, attributes, principal)
+            parts = {"key": key, "transport": transport, "host": host, "removal": self._remove}
+            arguments = (facts, handler, self.options, self._timers)
+            session: HttpSockJsSession
+            if host.flusher is not None:
+                session = LoopHttpSockJsSession(*arguments, flusher=host.flusher, **parts)
+            else:
+                session = HttpSockJsSession(*arguments, **parts)  # type: ignore[arg-type]  # as its keywords are
+            with self._lock:
+                return session, self._sessions.setdefault(key, session)
+
+        found = HandshakeInterceptorChain(self.interceptors, handler).run(request, response, make)
+        if found is None:
             return None
-        principal = _user_of(self._handshake_handler, request, handler, attributes)
-        facts = SessionFacts(request, attributes, principal)
-        parts = {"key": key, "transport": transport, "host": host, "removal": self._remove}
-        arguments = (self._ids.claim(key), facts, handler, self.options, self._timers)
-        session: HttpSockJsSession
-        if host.flusher is not None:
-            session = LoopHttpSockJsSession(*arguments, flusher=host.flusher, **parts)
+        made, session = found
+        if session is not made:
+            # Two first requests at once: an interceptor waited for something, or each has a thread.
+            self._check_owner(request, session)
         else:
-            session = HttpSockJsSession(*arguments, **parts)  # type: ignore[arg-type]  # as its keywords are
-        with self._lock:
-            # Two first requests at once, on a server with threads: the later one belongs to the earlier one's session.
-            made = self._sessions.setdefault(key, session)
-        if made is not session:
-            self._ids.release(session.id)
-        chain.apply_after_handshake(request, response, None)
-        return made
+            logger.debug("Session %s is %r, %s", session.id, key, transport.name)
+        return session
 
     def _remove(self, session: HttpSockJsSession) -> None:
         with self._lock:
             if self._sessions.get(session.key) is session:
                 del self._sessions[session.key]
-        self._ids.release(session.id)
 
     def _sending(
         self,
@@ -273,8 +276,8 @@ class SockJsService:
         body = read_body(request, self.options.max_body_size)
         content_type = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
         try:
-            messages = decode_array(transport.payload(content_type, body))
-            session.receive(messages, len(body))
+            messages = self._decode(transport.payload(content_type, body))
+            session.receive(messages, len(body), _host_of(request).give_way)
         except FrameError as error:
             logger.error("Broken request to session %s: %s", session.id, error)
             return _say(response, 500, str(error))
@@ -285,25 +288,29 @@ class SockJsService:
         response.headers["Content-Type"] = PLAIN_TEXT
         return response
 
+    def _decode(self, payload: bytes | str) -> list[str]:
+        codec = self.options.message_codec
+        if type(codec) is JsonSockJsMessageCodec:
+            return decode_array(payload)  # a message alone, without an array, is for WebSockets
+        return codec.decode(payload.encode() if isinstance(payload, str) else payload)
+
     # -- WebSocket
 
     def _web_socket(
         self, request: HandshakeRequest, response: HandshakeResponse, key: str, handler: WebSocketHandler
     ) -> HandshakeResponse:
-        def claim_id() -> str:
+        def opened() -> None:
             with self._lock:
                 self._web_sockets[key] += 1
-            return self._ids.claim(key)
 
-        def release_id(session_id: str) -> None:
+        def closed() -> None:
             with self._lock:
                 self._web_sockets[key] -= 1
                 if not self._web_sockets[key]:
                     del self._web_sockets[key]
-            self._ids.release(session_id)
 
         adapter = SockJsWebSocketHandler(
-            handler, SessionFacts(request), self.options, self._timers, claim_id=claim_id, release_id=release_id
+            handler, SessionFacts(request), self.options, self._timers, opened=opened, closed=closed
         )
         return self._handshake(request, response, handler, adapter)
 
@@ -326,17 +333,14 @@ class SockJsService:
         native_handler: WebSocketHandler,
     ) -> HandshakeResponse:
         """As a request to a path without SockJS; interceptors see the application's handler."""
-        chain = HandshakeInterceptorChain(self.interceptors, handler)
-        attributes: dict[str, Any] = {}
-        if not chain.apply_before_handshake(request, response, attributes):
-            return response
-        try:
-            self._handshake_handler.do_handshake(request, response, native_handler, attributes)
-        except Exception as error:
-            chain.apply_after_handshake(request, response, error)
-            raise
-        chain.apply_after_handshake(request, response, None)
+        do_handshake = partial(self._handshake_handler.do_handshake, request, response, native_handler)
+        HandshakeInterceptorChain(self.interceptors, handler).run(request, response, do_handshake)
         return response
+
+
+def _host_of(request: HandshakeRequest) -> HttpStreamHost:
+    host: HttpStreamHost = request.environ.get(STREAM_KEY, _THREADS)
+    return host
 
 
 def _are_ids(server: str, session: str) -> bool:
@@ -367,9 +371,6 @@ def _say(response: HandshakeResponse, status: int, text: str) -> HandshakeRespon
     response.body = text.encode()
     if text:
         response.headers["Content-Type"] = PLAIN_TEXT
-    if status == 413:
-        # The rest of the body is on its way, and is of no use to anybody.
-        response.headers["Connection"] = "close"
     return response
 
 

@@ -17,7 +17,7 @@ from ..flush import Outgoing, message_of
 from ..handlers import WebSocketHandler
 from ..message import BinaryMessage, PingMessage, PongMessage, TextMessage, WebSocketMessage
 from ..session import Address, BaseWebSocketSession, Principal
-from .frame import HEARTBEAT, close_frame
+from .frame import HEARTBEAT, as_text, close_frame
 from .options import SockJsOptions
 from .timers import SockJsTimers
 
@@ -39,7 +39,7 @@ def texts_of(messages: Sequence[Outgoing]) -> list[str]:
     for message in map(message_of, messages):
         if not isinstance(message, TextMessage):
             raise ValueError("SockJS supports text messages only")
-        texts.append(message.payload)
+        texts.append(as_text(message.as_bytes()))
     return texts
 
 
@@ -97,12 +97,13 @@ class SockJsSession(BaseWebSocketSession):
 
     def __init__(
         self,
-        session_id: str,
         facts: SessionFacts,
         handler: WebSocketHandler,
         options: SockJsOptions,
         timers: SockJsTimers,
+        session_id: str | None = None,
     ) -> None:
+        # Differs from Spring, where a client chooses the id, and with it which private destinations are its own.
         BaseWebSocketSession.__init__(self, facts.attributes, session_id=session_id)
         facts.attributes = None  # Copied.
         self._facts = facts

@@ -84,6 +84,14 @@ class HttpStreamHost(Protocol):
         """Runs a task, which may block: in another greenlet where there is a loop, else here. Sessions keep it."""
         ...
 
+    def give_way(self) -> None:
+        """Let others run, where they have to wait for whoever calls this."""
+        ...
+
+    def end_connection(self) -> None:
+        """Let the answer be the last one: the rest of the request is of no use to anybody."""
+        ...
+
     def open(self) -> tuple[HttpStream, HandshakeResponse]:
         """The response to this request as a stream, and what to return to the server for it."""
         ...

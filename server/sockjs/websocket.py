@@ -44,7 +44,6 @@ class WebSocketSockJsSession(SockJsSession):
 
     def __init__(
         self,
-        session_id: str,
         facts: SessionFacts,
         handler: WebSocketHandler,
         options: SockJsOptions,
@@ -53,7 +52,7 @@ class WebSocketSockJsSession(SockJsSession):
     ) -> None:
         facts.principal = native.principal
         facts.attributes = native.attributes
-        SockJsSession.__init__(self, session_id, facts, handler, options, timers)
+        SockJsSession.__init__(self, facts, handler, options, timers, native.id)
         self._native = native
         self._last_received_ms = self._last_sent_ms
 
@@ -96,7 +95,7 @@ class WebSocketSockJsSession(SockJsSession):
 
     def _send_text(self, message: TextMessage) -> None:
         self._last_sent_ms = self._timers.now_ms()
-        self._native.send_message(TextMessage(self._options.message_codec.encode((message.payload,))))
+        self._native.send_message(TextMessage(self._options.message_codec.encode(texts_of((message,)))))
 
     def _write_heartbeat(self, frame: bytes) -> None:
         self._native.send_message(TextMessage(frame))
@@ -151,6 +150,11 @@ class NonBlockingWebSocketSockJsSession(WebSocketSockJsSession):
         last_read_ms: float = getattr(self._native, "last_read_ms", self._last_received_ms)
         return last_read_ms
 
+    def _write_heartbeat(self, frame: bytes) -> None:
+        # Never waits for room. While the client takes nothing there are bytes on the way, as over HTTP.
+        if not self._native.pending_bytes:
+            self._native.send_message(TextMessage(frame))
+
     def try_send(self, messages: Sequence[Outgoing], drained: Callable[[], None]) -> bool:
         """Hand over messages, in order, as one SockJS frame. On the loop's thread only."""
         if self._state is not SessionState.OPEN:
@@ -189,15 +193,16 @@ class SockJsWebSocketHandler:
         options: SockJsOptions,
         timers: SockJsTimers,
         *,
-        claim_id: Callable[[], str],
-        release_id: Callable[[str], None],
+        opened: Callable[[], None],
+        closed: Callable[[], None],
     ) -> None:
+        """*opened* and *closed* are called at the begin and at the end of the session."""
         self._handler = handler
         self._facts = facts
         self._options = options
         self._timers = timers
-        self._claim_id = claim_id
-        self._release_id = release_id
+        self._opened = opened
+        self._closed = closed
         self._session: WebSocketSockJsSession | None = None
 
     @property
@@ -213,7 +218,8 @@ class SockJsWebSocketHandler:
         kind = WebSocketSockJsSession
         if hasattr(WebSocketSessionDecorator.unwrap(session), "try_send"):
             kind = NonBlockingWebSocketSockJsSession
-        self._session = kind(self._claim_id(), self._facts, self._handler, self._options, self._timers, session)
+        self._session = kind(self._facts, self._handler, self._options, self._timers, session)
+        self._opened()
         self._session.opened()
         self._handler.after_connection_established(self._session)
 
@@ -237,7 +243,7 @@ class SockJsWebSocketHandler:
         try:
             self._handler.after_connection_closed(own, status)
         finally:
-            self._release_id(own.id)
+            self._closed()
 
     def _handle_text(self, own: WebSocketSockJsSession, native: WebSocketSession, data: bytes) -> None:
         if not data:

@@ -26,6 +26,12 @@ class WsgiStreamHost:
     def execute(self) -> Callable[[Callable[[], object]], None]:
         return _call
 
+    def give_way(self) -> None:
+        pass  # the system does that
+
+    def end_connection(self) -> None:
+        pass  # the server sees that the body was not read
+
     def open(self) -> tuple[WsgiHttpStream, HandshakeResponse]:
         stream = WsgiHttpStream()
         return stream, stream.response
@@ -44,6 +50,8 @@ class WsgiHttpStream:
         self._listener: StreamListener | None = None
         self._parts: deque[bytes] = deque()
         self._finished = False
+        self._is_sending = False
+        """Whether the server has a part that it may not have sent yet."""
         self._changed = threading.Condition()
 
     @property
@@ -53,10 +61,10 @@ class WsgiHttpStream:
         return sum([len(part) for part in list(self._parts)])
 
     @property
-    def whole_body(self) -> bytes | None:
-        """The body, when the response was finished before the server asked for it."""
+    def whole_size(self) -> int | None:
+        """Bytes of the body, when the response was finished before the server asked for it."""
         with self._changed:
-            return b"".join(self._parts) if self._finished and len(self._parts) <= 1 else None
+            return sum(map(len, self._parts)) if self._finished else None
 
     def start(self, headers: Sequence[tuple[str, str]], listener: StreamListener) -> None:
         self.headers = list(headers)
@@ -95,14 +103,16 @@ class WsgiHttpStream:
                     return
                 part = self._parts.popleft()
                 drained = not self._parts
+                self._is_sending = True
             yield part
+            self._is_sending = False
             if drained and self._listener is not None:
                 self._listener.stream_drained()
 
     def close(self) -> None:
         """The server is done with the response, be it sent or not."""
         with self._changed:
-            ended = self._finished and not self._parts
+            ended = self._finished and not self._parts and not self._is_sending
             self._finished = True
             listener, self._listener = self._listener, None
         if not ended and listener is not None:
@@ -118,10 +128,7 @@ class _StreamResponse(HandshakeResponse):
         super().__init__()
         self._stream = stream
 
-    def to_wsgi(self, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        headers, body = self._stream.headers, self._stream.whole_body
-        if body is not None:
-            start_response("200 OK", [*headers, ("Content-Length", str(len(body)))])
-            return [body]
-        start_response("200 OK", headers)
+    def to_wsgi(self, start_response: Callable[..., Any], *, is_head: bool = False) -> Iterable[bytes]:
+        headers, size = self._stream.headers, self._stream.whole_size
+        start_response("200 OK", headers if size is None else [*headers, ("Content-Length", str(size))])
         return self._stream

@@ -269,7 +269,7 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
         """Looked up once for each subscription, without making the headers of a broadcast only to read one of them."""
         holder: SessionHolder | None = subscription.target
         if holder is not None and holder.endpoint is None:
-            return None  # ended: another session of this id, which SockJS clients choose, has subscriptions of its own
+            return None  # ended: another session of this id has subscriptions of its own
         if holder is None or holder.endpoint is not self:
             holder = subscription.target = self._sessions.get(subscription.session_id)
             if holder is None:

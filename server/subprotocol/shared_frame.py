@@ -85,7 +85,7 @@ def _head(destination: str | None, content_type: MimeType | str | None) -> bytes
 
 
 def _own_headers(subscription: Subscription) -> bytes:
-    # A session's id may come from a URL, so that it must be escaped as well.
+    # A transport of the application's own may have ids that must be escaped as well.
     serial = f"{subscription.serial}." if subscription.serial else ""
     own_id = f"{subscription.session_id}-{serial}"
     message_id = encode_header("message-id", own_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ...messaging.locks import allocate_lock
 from ..close import CloseStatus, EndReason
 
 
@@ -11,6 +12,8 @@ class SessionStats:
     """How many sessions there are and were, by transport, and how they ended."""
 
     def __init__(self) -> None:
+        self._changing = allocate_lock()
+        """Guards ``opened`` and ``closed``, which may come from several native threads; held for a few instructions."""
         self.total = 0
         self.web_socket = 0
         self.http_streaming = 0
@@ -23,13 +26,15 @@ class SessionStats:
 
     def opened(self, kind: str) -> None:
         """*kind* is the name of one of the three gauges."""
-        self.total += 1
-        setattr(self, kind, getattr(self, kind) + 1)
+        with self._changing:
+            self.total += 1
+            setattr(self, kind, getattr(self, kind) + 1)
 
     def closed(self, kind: str, status: CloseStatus) -> None:
-        setattr(self, kind, getattr(self, kind) - 1)
-        if status.because is not None:
-            self.ends[status.because] += 1
+        with self._changing:
+            setattr(self, kind, getattr(self, kind) - 1)
+            if status.because is not None:
+                self.ends[status.because] += 1
 
     @property
     def current(self) -> int:

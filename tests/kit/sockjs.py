@@ -41,9 +41,9 @@ def sockjs_app(register: Callable[[Any], None]) -> Any:
     return WellheadApp(None, Configurer())
 
 
-def fresh_url(base: str = "/echo") -> str:
-    """The URL of a session that nobody has used."""
-    return f"{base}/000/session{next(_numbers)}"
+def fresh_url(base: str = "/echo", session: str = "session") -> str:
+    """The URL of a session that nobody has used; *session* is what its segment begins with."""
+    return f"{base}/000/{session}{next(_numbers)}"
 
 
 class Browser:
@@ -76,10 +76,10 @@ class Browser:
 class SockJsClient:
     """One session by the given transport: receives messages, sends messages."""
 
-    def __init__(self, browser: Browser, transport: str, base: str = "/echo") -> None:
+    def __init__(self, browser: Browser, transport: str, base: str = "/echo", session: str = "session") -> None:
         self.browser = browser
         self.transport = transport
-        self.url = fresh_url(base)
+        self.url = fresh_url(base, session)
         self.closed_with: tuple[int, str] | None = None
         self._frames: list[str] = []
         self._stream: Any = None

@@ -88,6 +88,14 @@ class FakeHost:
         self.hold = False
         self.tasks: list[Callable[[], object]] = []
         self.next_is_blocked = False
+        self.ways_given = 0
+        self.is_ended = False
+
+    def end_connection(self) -> None:
+        self.is_ended = True
+
+    def give_way(self) -> None:
+        self.ways_given += 1
 
     def execute(self, task: Callable[[], object]) -> None:
         if self.hold:

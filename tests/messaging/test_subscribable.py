@@ -343,3 +343,41 @@ class TestImmutableMessageChannelInterceptor:
 
         message = Lazy("x")
         assert ImmutableMessageChannelInterceptor().pre_send(message, ExecutorSubscribableChannel()) is message
+
+
+@pytest.mark.spec("CH-02")
+def test_the_path_is_chosen_under_the_lock_that_subscribing_takes():
+    chosen = []
+
+    class Watched(ExecutorSubscribableChannel):
+        def _choose_path(self):
+            chosen.append(self._changing.locked())
+            super()._choose_path()
+
+    channel = Watched()
+    chosen.clear()
+    channel.executor = CallerRunsExecutor()
+    channel.subscribe(Handler())
+    assert chosen == [True, True]
+
+
+@pytest.mark.spec("CH-04")
+def test_an_interceptor_added_twice_completes_for_its_first_place_when_it_vetoes_in_its_second():
+    completed = []
+
+    class PassesOnce(ChannelInterceptor):
+        only_when_unsent = True
+        calls = 0
+
+        def pre_send(self, message, channel):
+            self.calls += 1
+            return message if self.calls == 1 else None
+
+        def after_send_completion(self, message, channel, sent, error):
+            completed.append((sent, error))
+
+    channel = ExecutorSubscribableChannel()
+    twice = PassesOnce()
+    channel.set_interceptors([twice, twice])
+    assert channel.send(MESSAGE) is False
+    assert completed == [(False, None)]

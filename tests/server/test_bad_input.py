@@ -73,6 +73,7 @@ REFUSED = {
     "two headers Upgrade": (HEAD.replace(b"\r\n\r\n", b"\r\nUpgrade: websocket\r\n\r\n"), 400),
     "no Connection": (request(Connection="keep-alive"), 400),
     "another method": (HEAD.replace(b"GET", b"POST"), 405),
+    "the method of HTTP/2": (HEAD.replace(b"GET", b"CONNECT"), 405),
     "10,000 headers": (HEAD[:-2] + b"".join(b"X-%d: 1\r\n" % n for n in range(10_000)) + b"\r\n", 431),
     "64 KiB + 1 byte of headers": (HEAD[:-2] + b"X: " + b"x" * (65_537 - len(HEAD) - 1) + b"\r\n\r\n", 431),
     "a control character": (request(Origin="http://a\x00b"), 400),

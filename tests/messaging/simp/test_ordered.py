@@ -357,6 +357,27 @@ class TestFailures:
         ordered.send(message_of(2))
         assert got == [2]
 
+    @pytest.mark.spec("CH-05")
+    def test_what_waits_behind_the_message_of_a_killed_sender_is_sent(self):
+        class Killed(BaseException):
+            pass
+
+        class QueuesMoreAndDies(ChannelInterceptor):
+            def pre_send(self, message, channel):
+                if message.payload == 1:
+                    ordered.send(message_of(2))
+                    ordered.send(message_of(3))
+                    raise Killed
+                return message
+
+        got = []
+        channel = prepared(None, lambda m: got.append(m.payload))
+        channel.add_interceptor(QueuesMoreAndDies())
+        ordered = OrderedMessageChannelDecorator(channel)
+        with pytest.raises(Killed):
+            ordered.send(message_of(1))
+        assert (got, ordered.queued) == ([2, 3], 0)
+
 
 class TestLimit:
     def test_default(self):

@@ -172,13 +172,6 @@ def test_the_origin_star_is_refused_with_what_to_do_instead():
     endpoint.set_allowed_origins().set_allowed_origin_patterns("*").with_sockjs()
 
 
-@pytest.mark.spec("CFG-02", "SJS-07")
-def test_stomp_endpoints_share_the_ids_of_their_sessions():
-    registry = StompEndpointRegistry()
-    one, two = (registry.add_endpoint(path).with_sockjs() for path in ("/a", "/b"))
-    assert one.session_ids is two.session_ids
-
-
 @pytest.mark.spec("SJS-14", "LIFE-01")
 def test_when_the_application_stops_sessions_between_two_polls_end_too():
     from kit.streams import Service

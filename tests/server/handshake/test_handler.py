@@ -81,6 +81,13 @@ def test_another_method_is_not_allowed(method: str) -> None:
 
 
 @pytest.mark.spec("HS-02")
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_connect_is_for_http_2(version: str) -> None:
+    done, response, strategy = shake(make_request(method="CONNECT", environ={"SERVER_PROTOCOL": version}))
+    assert (done, response.status, strategy.upgrades) == (False, 405, [])
+
+
+@pytest.mark.spec("HS-02")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -106,9 +113,11 @@ def test_a_good_request_is_upgraded(headers: dict[str, str | None]) -> None:
 @pytest.mark.spec("HS-02")
 def test_connect_needs_neither_upgrade_nor_connection_nor_key() -> None:
     bare: dict[str, str | None] = {"Upgrade": None, "Connection": None, "Sec-WebSocket-Key": None}
-    done, _, _ = shake(make_request(method="CONNECT", headers=bare))
+    http_2 = {"SERVER_PROTOCOL": "HTTP/2.0"}
+    done, _, _ = shake(make_request(method="CONNECT", headers=bare, environ=http_2))
     assert done
-    _, response, _ = shake(make_request(method="CONNECT", headers={**bare, "Sec-WebSocket-Version": "12"}))
+    older: dict[str, str | None] = {**bare, "Sec-WebSocket-Version": "12"}
+    _, response, _ = shake(make_request(method="CONNECT", headers=older, environ=http_2))
     assert response.status == 426
 
 

@@ -127,3 +127,14 @@ def test_response_without_content_has_no_length() -> None:
     started: list[Any] = []
     assert list(HandshakeResponse(204).to_wsgi(lambda *args: started.append(args))) == []
     assert started == [("204 No Content", [])]
+
+
+@pytest.mark.spec("HS-01", "SJS-02")
+def test_a_head_request_has_the_headers_of_the_body_and_not_the_body() -> None:
+    response = HandshakeResponse()
+    response.refuse(404, "Not Found")
+    started: list[Any] = []
+    assert list(response.to_wsgi(lambda *arguments: started.append(arguments), is_head=True)) == []
+    assert list(response.to_wsgi(lambda *arguments: started.append(arguments))) == [b"Not Found"]
+    assert started[0] == started[1]
+    assert ("Content-Length", "9") in started[0][1]

@@ -9,6 +9,7 @@ from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.exceptions import SessionLimitExceededError
 from wellhead.server.gathering import concurrent_session
 from wellhead.server.message import BinaryMessage, PingMessage, TextMessage
+from wellhead.server.sockjs.delivery import MESSAGES_AT_ONCE
 from wellhead.server.sockjs.session import SessionState
 
 GO_AWAY = b'c[3000,"Go away!"]\n'
@@ -87,7 +88,7 @@ def test_what_a_handler_sees_of_the_session():
     service = Service(RecordingHandler())
     service.poll(headers={"X-Mine": "1", "Host": "example.org"}, environ={"REMOTE_USER": "joe"})
     session = service.session
-    assert session.id == "s1"
+    assert (session.key, len(session.id)) == ("s1", 36)
     assert session.uri == "http://example.org/echo/000/s1/xhr"
     assert session.handshake_headers["X-Mine"] == "1"
     assert session.principal.name == "joe"
@@ -571,7 +572,57 @@ def test_an_error_of_the_handler_is_answered_with_500_and_names_what_was_not_del
     response = service.send(b'["a","b","c"]')
     assert (response.status, response.body) == (500, b"Failed to deliver message(s)")
     assert service.handler.messages == ["a", "b"]
-    assert "Failed to deliver 2 message(s) for session 's1': broken" in caplog.text
+    assert f"Failed to deliver 2 message(s) for session '{service.session.id}': broken" in caplog.text
+
+
+@pytest.mark.spec("SJS-11")
+def test_one_request_with_many_messages_lets_others_run_between_them(loop):
+    service = Service(RecordingHandler(), loop=loop)
+    service.poll()
+    for count, ways_given in ((MESSAGES_AT_ONCE, 0), (MESSAGES_AT_ONCE + 1, 1), (3 * MESSAGES_AT_ONCE, 2)):
+        service.host.ways_given = 0
+        assert service.send(json.dumps([str(number) for number in range(count)]).encode()).status == 204
+        assert service.host.ways_given == ways_given
+        assert service.handler.messages[-count:] == [str(number) for number in range(count)]
+
+
+@pytest.mark.spec("SJS-11")
+def test_what_comes_while_a_request_with_many_messages_gives_way_is_delivered_after_it():
+    service = Service(RecordingHandler())
+    service.poll()
+    service.host.give_way = lambda: service.send(b'["later"]')
+    service.send(json.dumps(["early"] * (MESSAGES_AT_ONCE + 1)).encode())
+    assert service.handler.messages == ["early"] * (MESSAGES_AT_ONCE + 1) + ["later"]
+
+
+@pytest.mark.spec("SJS-06", "SJS-11")
+@pytest.mark.parametrize("joined", [True, False])
+def test_octets_that_are_no_utf_8_are_replaced(loop, joined):
+    service = Service(RecordingHandler(), loop=loop)
+    stream = service.stream()
+    stream.take()
+    if joined:
+        service.session.send_text(b"caf", b"\xe9")
+    else:
+        service.session.send_message(TextMessage(b"caf\xe9"))
+    service.loop.turn()
+    assert stream.take() == b'a["caf\\ufffd"]\n'
+    assert service.session.is_open
+
+
+@pytest.mark.spec("SJS-06", "CFG-02")
+def test_a_codec_of_ones_own_reads_what_comes_over_http(loop):
+    class Lines:
+        def encode(self, messages):
+            return b"a" + "\n".join(messages).encode()
+
+        def decode(self, data):
+            return data.decode().split("\n")
+
+    service = Service(RecordingHandler(), loop=loop, options={"message_codec": Lines()})
+    service.poll()
+    assert service.send(b"one\ntwo").status == 204
+    assert service.handler.messages == ["one", "two"]
     assert service.session.is_open
 
 

@@ -836,3 +836,15 @@ def test_a_body_that_ends_early_does_no_harm(browser):
     assert answer == b"" or b" 500 " in answer.split(b"\r\n")[0]
     assert browser.post(url + "/xhr_send", '["b"]').status == 204
     assert browser.post(url + "/xhr").body == b'a["b"]\n'
+
+
+@pytest.mark.spec("SJS-02", "SJS-03")
+def test_a_head_request_is_answered_without_a_body(server):
+    with RawClient(server.port, handshake=False) as client:
+        client.send_bytes(b"HEAD /echo HTTP/1.1\r\nHost: x\r\n\r\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+        heads = []
+        for body in (b"", b"Welcome to SockJS!\n"):
+            head = client.receive_head()
+            heads.append([line for line in head.splitlines() if not line.startswith(b"Date:")])
+            assert client.receive_bytes(len(body)) == body
+        assert heads[0] == heads[1]

@@ -217,3 +217,99 @@ def test_interceptors_see_handshakes(path):
     with pytest.raises(HandshakeFailureError):
         handshake(service, path)
     assert interceptor.calls[-2:] == ["before", "after"]
+
+
+class Meanwhile:
+    """An interceptor that waits for something, and what happens then."""
+
+    def __init__(self):
+        self.happen = lambda: None
+
+    def before_handshake(self, request, response, handler, attributes):
+        happen, self.happen = self.happen, lambda: None
+        happen()
+        return True
+
+    def after_handshake(self, request, response, handler, error): ...
+
+
+@pytest.mark.spec("SJS-07")
+@pytest.mark.parametrize("name, status", [("joe", 200), ("eve", 404)])
+def test_of_two_first_requests_at_once_the_later_one_is_checked_as_any_further_one(name, status):
+    interceptor = Meanwhile()
+    service = Service(RecordingHandler(), interceptors=[interceptor])
+    interceptor.happen = lambda: service.stream(**user("joe"))
+    response = service.request("POST", "/000/s1/xhr_streaming", **user(name))
+    assert response.upgraded is (status == 200)
+    if status == 200:
+        assert service.host.streams[-1].body.endswith(b'c[2010,"Another connection still open"]\n')
+    else:
+        assert (response.status, len(service.host.streams)) == (404, 1)
+    assert service.session.owner.name == "joe"
+    assert len(service.handler.named("established")) == 1
+
+
+@pytest.mark.spec("SJS-07")
+def test_of_two_first_requests_at_once_the_later_one_must_be_of_the_same_transport():
+    interceptor = Meanwhile()
+    service = Service(RecordingHandler(), interceptors=[interceptor])
+    interceptor.happen = lambda: service.stream()
+    assert service.request("POST", "/000/s1/xhr").status == 404
+    assert service.session.transport == "xhr_streaming"
+
+
+class Journal:
+    """An interceptor that writes down what it hears, and may fail."""
+
+    def __init__(self, fails=False):
+        self.fails = fails
+        self.heard = []
+
+    def before_handshake(self, request, response, handler, attributes):
+        if self.fails:
+            raise LookupError("no database")
+        return True
+
+    def after_handshake(self, request, response, handler, error):
+        self.heard.append(None if error is None else str(error))
+
+
+@pytest.mark.spec("SJS-02", "HS-04")
+@pytest.mark.parametrize("path", ["/000/s1/xhr", "/000/s1/websocket", "/websocket"])
+def test_an_interceptor_that_fails_is_told_to_the_others_as_on_any_path(path):
+    journal = Journal()
+    service = Service(RecordingHandler(), interceptors=[journal, Journal(fails=True)])
+    url = f"http://localhost:8080/echo{path}"
+    with pytest.raises(HandshakeFailureError, match=f"Uncaught failure for request {url} - no database"):
+        service.request("POST" if path.endswith("xhr") else "GET", path)
+    assert journal.heard == [f"Uncaught failure for request {url} - no database"]
+    assert service.service.sessions == []
+
+
+@pytest.mark.spec("SJS-02", "HS-04")
+def test_a_user_who_cannot_be_determined_fails_the_first_request():
+    class Broken(DefaultHandshakeHandler):
+        def determine_user(self, request, handler, attributes):
+            raise LookupError("no database")
+
+    journal = Journal()
+    service = Service(RecordingHandler(), interceptors=[journal], handshake_handler=Broken())
+    with pytest.raises(HandshakeFailureError):
+        service.request("POST", "/000/s1/xhr")
+    assert len(journal.heard) == 1
+    assert journal.heard[0].endswith(" - no database")
+    service = Service(RecordingHandler(), interceptors=[journal])
+    service.poll()
+    assert journal.heard[1:] == [None]
+
+
+@pytest.mark.spec("SJS-11")
+def test_only_a_body_that_is_too_long_ends_the_connection():
+    service = Service(RecordingHandler(), options={"max_body_size": 10})
+    service.poll()
+    assert service.send(b"[").status == 500
+    assert not service.host.is_ended
+    response = service.send(b'["12345678"]')
+    assert response.status == 413
+    assert "Connection" not in response.headers
+    assert service.host.is_ended

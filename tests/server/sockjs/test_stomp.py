@@ -57,7 +57,7 @@ def test_a_client_sends_and_receives(client):
 def test_the_broker_s_heartbeat_takes_the_place_of_ours(client, server):
     connect(client, "10000,10000")
     sessions = server.server.application.sub_protocol_web_socket_handler._sessions
-    holder = sessions[client.url.rpartition("/")[2]]
+    holder = list(sessions.values())[-1]  # the latest
     assert holder.session.delegate._heartbeat_ms == 0
 
 
@@ -81,3 +81,35 @@ def test_disconnect_is_answered(client):
     connect(client)
     client.send("DISCONNECT\nreceipt:bye\n\n\0")
     assert client.receive(1)[0].startswith("RECEIPT\nreceipt-id:bye\n")
+
+
+@pytest.mark.spec("SJS-07", "USR-01")
+def test_the_id_of_a_session_is_not_the_client_s_to_choose(client, server):
+    """With a pattern for an id it would read what others get, and with another session's id that one's messages."""
+    other = SockJsClient(client.browser, client.transport, "/ws", session="*")
+    for each in (client, other):
+        connect(each)
+        each.send("SUBSCRIBE\nid:0\ndestination:/user/topic/private\nreceipt:1\n\n\0")
+        assert each.receive(1)[0].startswith("RECEIPT")
+    application = server.server.application
+    ids = list(application.sub_protocol_web_socket_handler._sessions)[-2:]
+    assert not {each.url.rpartition("/")[2] for each in (client, other)} & set(ids)
+    assert not any("*" in each for each in ids)
+    application.template.send_to_session(ids[0], "/topic/private", "for the first")
+    application.template.send_to_session(ids[1], "/topic/private", "for the second")
+    assert [each.receive(1)[0].rpartition("\n")[2] for each in (client, other)] == [
+        "for the first\0",
+        "for the second\0",
+    ]
+    other.vanish()
+
+
+@pytest.mark.spec("SJS-06", "SPH-04")
+def test_octets_that_are_no_text_do_not_end_the_sessions_of_those_they_are_for(client, server):
+    connect(client)
+    client.send("SUBSCRIBE\nid:0\ndestination:/topic/octets\nreceipt:1\n\n\0")
+    assert client.receive(1)[0].startswith("RECEIPT")
+    template = server.server.application.template
+    template.convert_and_send("/topic/octets", b"caf\xe9")
+    template.convert_and_send("/topic/octets", "next")
+    assert [frame.rpartition("\n")[2] for frame in client.receive(2)] == ["caf\ufffd\0", "next\0"]

@@ -1,16 +1,15 @@
 import logging
 
 import pytest
+from kit.flushing import FakeNonBlockingSession
 from kit.handshakes import make_request
 from kit.scheduling import ManualTaskScheduler
 from kit.serving import RecordingHandler, echo
 from kit.sessions import FakeWebSocketSession
-from kit.streams import Service
 
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.message import BinaryMessage, PongMessage, TextMessage
 from wellhead.server.session import UserPrincipal
-from wellhead.server.sockjs.ids import SessionIds
 from wellhead.server.sockjs.options import SockJsOptions
 from wellhead.server.sockjs.session import SessionFacts
 from wellhead.server.sockjs.timers import SockJsTimers
@@ -36,19 +35,25 @@ class NonBlockingNative(FakeWebSocketSession):
 class Connection:
     """A native session with the adapter that handles it."""
 
-    def __init__(self, handler, native=None, ids=None, **options):
+    def __init__(self, handler, native=None, **options):
         self.clock = ManualTaskScheduler()
         self.native = FakeWebSocketSession("native") if native is None else native
-        self.ids = SessionIds() if ids is None else ids
+        self.open = 0
         self.adapter = SockJsWebSocketHandler(
             handler,
             SessionFacts(make_request("/echo/000/s1/websocket")),
             SockJsOptions(**options),
             SockJsTimers(self.clock),
-            claim_id=lambda: self.ids.claim("s1"),
-            release_id=self.ids.release,
+            opened=self._opened,
+            closed=self._closed,
         )
         self.adapter.after_connection_established(self.native)
+
+    def _opened(self):
+        self.open += 1
+
+    def _closed(self):
+        self.open -= 1
 
     @property
     def session(self):
@@ -84,7 +89,7 @@ def test_broken_json_closes_at_once(caplog):
     with caplog.at_level(logging.ERROR):
         connection.receive('["a')
     assert [status.code for status in connection.native.closed_with] == [1007]
-    assert "Broken data received in session s1" in caplog.text
+    assert "Broken data received in session native" in caplog.text
     assert handler.messages == []
 
 
@@ -177,7 +182,7 @@ def test_what_a_handler_sees_of_the_session():
     connection = Connection(RecordingHandler(), native)
     session = connection.session
     assert session.native_session is native
-    assert (session.id, session.transport, session.transport_kind) == ("s1", "websocket", "web_socket")
+    assert (session.id, session.transport, session.transport_kind) == (native.id, "websocket", "web_socket")
     assert session.attributes == {"color": "red"}
     assert (session.principal.name, session.accepted_protocol) == ("joe", "v12.stomp")
     session.text_message_size_limit = session.binary_message_size_limit = 5
@@ -190,25 +195,29 @@ def test_what_a_handler_sees_of_the_session():
 
 
 @pytest.mark.spec("SJS-07", "SJS-12")
-def test_only_one_of_two_sessions_has_the_id_that_both_want():
-    ids = SessionIds()
-    first, second = Connection(RecordingHandler(), ids=ids), Connection(RecordingHandler(), ids=ids)
-    assert first.session.id == "s1"
-    assert len(second.session.id) == 36
-    first.adapter.after_connection_closed(first.native, CloseStatus.NORMAL)
-    assert Connection(RecordingHandler(), ids=ids).session.id == "s1"
+def test_the_service_is_told_of_the_begin_and_the_end():
+    connection = Connection(RecordingHandler())
+    assert connection.open == 1
+    connection.adapter.after_connection_closed(connection.native, CloseStatus.NORMAL)
+    assert connection.open == 0
 
 
-@pytest.mark.spec("SJS-07")
-def test_a_session_over_http_gets_no_id_that_is_taken():
-    ids = SessionIds()
-    ids.claim("s1")
-    service = Service(RecordingHandler(), session_ids=ids)
-    service.poll()
-    session = service.session
-    assert session.key == "s1" and session.id != "s1"
-    service.clock.advance(10_000)
-    assert session.id not in ids and "s1" in ids
+@pytest.mark.spec("SJS-13")
+def test_a_heartbeat_does_not_wait_for_a_client_that_takes_nothing():
+    native = FakeNonBlockingSession("native")
+    connection = Connection(RecordingHandler(), native, heartbeat_ms=100)
+    native.flusher.turn()
+    native.blocked = True
+    connection.session.try_send([TextMessage("x")], lambda: None)
+    waiting = native.pending_bytes
+    assert waiting
+    connection.clock.advance(250)
+    native.flusher.turn()
+    assert native.pending_bytes == waiting
+    native.take()
+    connection.clock.advance(100)
+    native.flusher.turn()
+    assert native.sent_payloads[-1] == "h"
 
 
 @pytest.mark.spec("SJS-12")

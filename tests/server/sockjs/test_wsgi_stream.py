@@ -48,7 +48,7 @@ def stream():
 def test_a_response_that_is_complete_has_a_length(stream):
     stream.finish(b"o\n")
     start = StartResponse()
-    assert stream.response.to_wsgi(start) == [b"o\n"]
+    assert list(stream.response.to_wsgi(start)) == [b"o\n"]
     assert (start.status, start.headers) == ("200 OK", {"X-Mine": "1", "Content-Length": "2"})
 
 
@@ -79,6 +79,21 @@ def test_a_response_that_is_given_up_is_told(stream):
     stream.write(b"a")
     stream.close()
     stream.close()
+    assert stream.listener.calls == ["closed"]
+
+
+@pytest.mark.spec("SJS-14")
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_last_part_that_could_not_be_sent_is_told(stream, is_whole):
+    if is_whole:
+        stream.finish(b"a")
+    result = stream.response.to_wsgi(StartResponse())
+    if not is_whole:
+        stream.write(b"a")
+    parts = iter(result)
+    assert next(parts) == b"a"
+    stream.finish()
+    result.close()  # and not asked for more: sending it failed
     assert stream.listener.calls == ["closed"]
 
 
@@ -157,3 +172,15 @@ def test_bodies_of_other_servers(environ, status):
     service = Service(RecordingHandler())
     service.poll()
     assert service.send(b'["a"]', environ=environ).status == status
+
+
+@pytest.mark.integration
+@pytest.mark.spec("SJS-11")
+def test_a_body_that_is_too_long_is_refused_on_another_server():
+    """Which lets no application say what becomes of the connection."""
+    with threading_server(RecordingHandler(echo)) as server:
+        browser = Browser(server)
+        browser.post("/echo/0/k/xhr")
+        assert browser.post("/echo/0/k/xhr_send", '["' + "x" * 1024 * 1024 + '"]').status == 413
+        assert browser.post("/echo/0/k/xhr_send", '["a"]').status == 204
+        browser.close()

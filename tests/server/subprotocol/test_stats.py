@@ -36,3 +36,19 @@ def test_stomp_frames():
     stats = StompStats()
     stats.connect, stats.connected, stats.disconnect = 3, 2, 1
     assert str(stats) == "processed CONNECT(3)-CONNECTED(2)-DISCONNECT(1)"
+
+
+@pytest.mark.spec("SWS-06")
+def test_no_other_thread_comes_between_reading_and_writing_a_gauge():
+    seen = []
+
+    class Watched(SessionStats):
+        def __setattr__(self, name, value):
+            if name == "web_socket" and hasattr(self, name):
+                seen.append(self._changing.locked())
+            super().__setattr__(name, value)
+
+    stats = Watched()
+    stats.opened("web_socket")
+    stats.closed("web_socket", CloseStatus.NORMAL)
+    assert (seen, stats.web_socket) == ([True, True], 0)
