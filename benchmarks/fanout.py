@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .client import check_file_limit, run_sink
 from .figures import Figure, Sample, Samples, against
-from .processes import COUNTING, FLOOR, WELLHEAD, Contender, Server
+from .processes import COUNTING, COUNTING_BROADCASTS, FLOOR, WELLHEAD, Contender, Server
 
 LIMIT_BY_WINDOW = {1: 1.2, 4: 0.5, 16: 0.33}
 """CPU of a delivery as a ratio to the floor's."""
@@ -47,14 +47,15 @@ def measure(plan: Plan, reps: int, wellhead: Contender = WELLHEAD) -> Iterator[F
 
 def cost(plan: Plan, reps: int, wellhead: Contender, subscribers: int, window: int) -> Iterator[Figure]:
     load = (plan.deliveries, subscribers, window, plan.body_bytes)
-    found = closed_loop((FLOOR, wellhead, COUNTING), reps, *load)
-    floor, plain, counting = (found[each.name] for each in (FLOOR, wellhead, COUNTING))
+    found = closed_loop((FLOOR, wellhead, COUNTING, COUNTING_BROADCASTS), reps, *load)
+    floor, plain = found[FLOOR.name], found[wellhead.name]
     case = f"{subscribers:,} subscribers, window {window}"
     yield floor.figure("cpu_us", "fan-out", case, FLOOR.name, QUANTITY)
     limit = LIMIT_BY_WINDOW.get(window)
     yield plain.figure("cpu_us", "fan-out", case, wellhead.name, QUANTITY, floor=floor, limit=limit)
     quantity = f"{QUANTITY} (ratio: to {wellhead.name})"
-    yield counting.figure("cpu_us", "fan-out", case, COUNTING.name, quantity, floor=plain, limit=INTERCEPTORS_LIMIT)
+    for name in (COUNTING.name, COUNTING_BROADCASTS.name):
+        yield found[name].figure("cpu_us", "fan-out", case, name, quantity, floor=plain, limit=INTERCEPTORS_LIMIT)
 
 
 def latency(plan: Plan, reps: int, wellhead: Contender, rate: int) -> Iterator[Figure]:

@@ -49,6 +49,9 @@ FLOOR = Contender("floor", f"{PYTHON} -m benchmarks.floor {{port}}")
 WELLHEAD = Contender("wellhead", f"{PYTHON} -m wellhead.server samples.conformance:app --port {{port}}")
 TICKING = Contender("ticking", f"{PYTHON} -m wellhead.server benchmarks.ticking_app:app --port {{port}}")
 COUNTING = Contender("2 interceptors", f"{PYTHON} -m wellhead.server benchmarks.counting_app:app --port {{port}}")
+COUNTING_BROADCASTS = Contender(
+    "2 interceptors of broadcasts", f"{PYTHON} -m wellhead.server benchmarks.counting_app:of_broadcasts --port {{port}}"
+)
 
 
 class Server:

@@ -83,6 +83,17 @@ class ChannelInterceptor:
         """Before sending; returns the message to go on with, or None to veto."""
         return message
 
+    def pre_send_broadcast(
+        self, broadcast: BroadcastMessages, recipients: Sequence[Any], channel: MessageChannel
+    ) -> Sequence[Any]:
+        """In place of ``pre_send`` of each recipient's message, which then are not made at all: for those who count, or
+        choose among the recipients. Returns the recipients to go on with, *recipients* itself if it is all of them.
+
+        Only where all ``pre_send`` hooks of the channel have this one, too, and messages are handled in the sender's
+        thread; elsewhere ``pre_send`` is called for each message. So override both.
+        """
+        return recipients
+
     def post_send(self, message: Message[Any], channel: MessageChannel, sent: bool) -> None:
         """After sending without an error."""
 
@@ -121,26 +132,6 @@ class ExecutorChannelInterceptor(ChannelInterceptor):
         self, message: Message[Any], channel: MessageChannel, handler: MessageHandler, error: BaseException | None
     ) -> None:
         """After the subscriber; *error* is what it raised, or None. Must not raise: it is logged."""
-
-
-class InterceptableChannel(Protocol):
-    """A channel whose interceptors can be managed; the order of the list is the order of the calls (CH-04)."""
-
-    @property
-    def interceptors(self) -> tuple[ChannelInterceptor, ...]:
-        """A snapshot. Never None, may be empty."""
-        ...
-
-    @property
-    def freezes(self) -> bool:
-        """Whether one of them makes the headers immutable."""
-        ...
-
-    def set_interceptors(self, interceptors: list[ChannelInterceptor]) -> None: ...
-
-    def add_interceptor(self, interceptor: ChannelInterceptor, index: int | None = None) -> None: ...
-
-    def remove_interceptor(self, interceptor: ChannelInterceptor | int) -> bool: ...
 
 
 class CallableMessageHandler:

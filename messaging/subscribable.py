@@ -14,6 +14,7 @@ from .channel import (
     CallableMessageHandler,
     ChannelInterceptor,
     ExecutorChannelInterceptor,
+    MessageChannel,
     MessageHandler,
 )
 from .exceptions import MessageDeliveryError, MessagingError, TaskRejectedError, is_passed_on, remark_on
@@ -23,6 +24,9 @@ from .interceptable import AbstractMessageChannel, PreSend, overrides
 from .message import Message
 
 logger = logging.getLogger(__name__)
+
+PreSendBroadcast = Callable[[BroadcastMessages, Sequence[Any], MessageChannel], Sequence[Any]]
+HandleBroadcast = Callable[[Any, Sequence[Any]], object]
 
 Subscriber = MessageHandler | Callable[[Message[Any]], object]
 
@@ -98,11 +102,13 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         hooks = self._hooks.pre_send
         freezes = bool(hooks) and getattr(hooks[-1][1], "__func__", None) is ImmutableMessageChannelInterceptor.pre_send
         before = tuple(hooks[:-1] if freezes else hooks)
+        self.may_veto = bool(before)
+        """Whether an interceptor could keep a message from its subscribers."""
         own_way = type(self)._send_internal is not ExecutorSubscribableChannel._send_internal
         plain = self._hooks.quiet and self._executor is None and not self._around and not own_way
         self._short = (before, freezes, self._handlers) if plain else None
         whole = getattr(self._handlers[0], "handle_broadcast", None) if len(self._handlers) == 1 else None
-        self._whole = (before, freezes, whole) if plain and whole is not None else None
+        self._whole = (self._broadcast_hooks(before), whole) if plain and whole is not None else None
         write = getattr(self._handlers[0], "handle_heartbeats", None) if len(self._handlers) == 1 else None
         self.write_heartbeats: Callable[[Sequence[str]], bool] | None = write if plain and not before else None
         """Has heart-beats written to the sessions of these ids; None when somebody wants to see the messages. False
@@ -111,6 +117,13 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         deaf = all(getattr(each, "ignores_heartbeats", False) for each in self._handlers)
         self.wants_heartbeats = not (plain and not before and deaf)
         """Whether anybody would see a heart-beat: an interceptor, or a subscriber without ``ignores_heartbeats``."""
+
+    def _broadcast_hooks(self, before: Sequence[tuple[int, PreSend]]) -> tuple[PreSendBroadcast, ...] | None:
+        """What stands for these ``pre_send`` hooks when a broadcast is sent as a whole; None when one has no such."""
+        base, hooks = ChannelInterceptor, [self._interceptors[position] for position, _ in before]
+        if any(not overrides(each, base, "pre_send_broadcast") for each in hooks):
+            return None
+        return tuple(each.pre_send_broadcast for each in hooks)
 
     def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
         """As every channel. What a broadcast costs for each recipient is spent here and behind, so that most channels
@@ -138,10 +151,32 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         if whole is None:
             super().send_broadcast(broadcast, recipients, failed)
             return
-        before, freezes, handle_broadcast = whole
-        if not before:
-            handle_broadcast(broadcast, recipients)
+        broadcast_hooks, handle_broadcast = whole
+        if broadcast_hooks is None:
+            self._send_each(broadcast, recipients, failed, handle_broadcast)
             return
+        try:
+            for hook in broadcast_hooks:
+                recipients = hook(broadcast, recipients, self)
+        except Exception:
+            for recipient in recipients:
+                failed(recipient)
+            return
+        handle_broadcast(broadcast, recipients)
+
+    def _send_each(
+        self,
+        broadcast: BroadcastMessages,
+        recipients: Sequence[Any],
+        failed: Callable[[Any], object],
+        handle_broadcast: HandleBroadcast,
+    ) -> None:
+        """Let the interceptors see each message, and hand over together what they left as it was."""
+        short = self._short
+        if short is None:  # changed just now
+            super().send_broadcast(broadcast, recipients, failed)
+            return
+        before, freezes, handlers = short
         message_for = broadcast.message_for
         unseen: list[Any] = []
         for recipient in recipients:
@@ -153,7 +188,7 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
                 elif message is not None:
                     handle_broadcast(broadcast, unseen)  # first, for the order within a session
                     unseen = []
-                    self._deliver(message, freezes, self._handlers)
+                    self._deliver(message, freezes, handlers)
             except Exception:
                 failed(recipient)
             except BaseException:  # a killed greenlet: those before get theirs

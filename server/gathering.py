@@ -119,8 +119,8 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         if not self._asked:
             self._asked = True
             self._flusher.request(self)
-        if judge and self._buffer_size > self.buffer_size_limit:
-            self._judge()
+        if self._buffer_size > self.buffer_size_limit:
+            self._judge() if judge else self._flusher.call_later(self._judge_later, 0)
 
     def send_text(self, head: bytes, tail: bytes) -> None:
         """As ``send_message`` of a text message, of which there is never an object: the way of broadcasts."""
@@ -129,8 +129,8 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         self.buffer_text(head, tail)
 
     def buffer_text(self, head: bytes, tail: bytes, judge: bool = True) -> None:
-        """As ``send_text``, for a mailing: what this is part of. Without *judge* the limit is left for the next one to
-        look at, and the loop is not waited for.
+        """As ``send_text``, for a mailing: what this is part of. Without *judge* the limit is looked at by the loop,
+        which is not waited for.
         """
         if self._state is not _OPEN:
             return
@@ -142,8 +142,8 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         if not self._asked:
             self._asked = True
             self._flusher.request(self)
-        if judge and self._buffer_size > self.buffer_size_limit:
-            self._judge()
+        if self._buffer_size > self.buffer_size_limit:
+            self._judge() if judge else self._flusher.call_later(self._judge_later, 0)
 
     def _judge(self) -> None:
         """The buffer looks too full: flush if the peer still takes something, and look again."""
@@ -152,6 +152,22 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         self._buffer_size = self._queued_bytes()
         if self._buffer_size > self.buffer_size_limit and self._state is _OPEN:
             self._overflow()
+
+    def _judge_later(self) -> None:
+        """On the loop's thread, for a sender that could not wait for it."""
+        if self._state is _OPEN and self._buffer_size > self.buffer_size_limit:
+            try:
+                self._judge()
+            except SessionLimitExceededError as error:
+                self._end(error)
+
+    def _end(self, error: SessionLimitExceededError) -> None:
+        """Over a limit that no sender noticed."""
+        if self._limit_callback is not None:
+            self._limit_callback(self, error)
+        else:
+            logger.warning("Terminating session %s: %s", self.id, error)
+            self.close(error.status)
 
     def flush(self) -> None:
         """Write all that has come together. On the loop's thread; called by the flusher."""
@@ -230,12 +246,7 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
             self._waiting_since = self._flusher.now_ms()
             self._watch_time()
             return
-        error = self._time_exceeded(self.time_since_send_started_ms)
-        if self._limit_callback is not None:
-            self._limit_callback(self, error)
-        else:
-            logger.warning("Terminating session %s: %s", self.id, error)
-            self.close(error.status)
+        self._end(self._time_exceeded(self.time_since_send_started_ms))
 
     def _check_limits(self) -> None:
         if self._waiting_since is not None:

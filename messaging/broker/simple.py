@@ -207,7 +207,9 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         if not subscriptions:
             return
         broadcast = Broadcast(message, dropped)
-        sessions, now_ms = self._sessions, self._now_ms()
+        sessions = self._sessions
+        # What an interceptor may veto is no sign of life: a client that gets nothing else must get its heart-beats.
+        now_ms = 0 if getattr(self.client_outbound_channel, "may_veto", True) else self._now_ms()
         unknown = False
         for subscription in subscriptions:
             session: _Session | None = subscription.owner

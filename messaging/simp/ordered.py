@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from ..channel import INDEFINITE_TIMEOUT, ExecutorChannelInterceptor, MessageChannel, MessageHandler
@@ -33,7 +34,8 @@ class OrderedMessageChannelDecorator:
 
     Messages need a mutable SimpMessageHeaderAccessor (else ValueError), and the channel the interceptor that
     ``configure_interceptor`` adds. ``send`` returns True always: errors of the channel are logged (or given to
-    *error_callback*, in place of the log), a vetoed message is dropped, and the next one is sent. More than
+    *error_callback*, in place of the log), a vetoed message is dropped, and the next one is sent. An interceptor that
+    sends another message in a message's place has to copy the headers, or order is lost. More than
     *max_queued* waiting messages raise MessageDeliveryError. Any thread may send.
     """
 
@@ -54,6 +56,7 @@ class OrderedMessageChannelDecorator:
         self._waiting: deque[_NextMessageTask] = deque()
         self._in_flight: _NextMessageTask | None = None
         self._finished = False
+        self._has_lost = False
         self._last: Callable[[], object] | None = None
 
     @property
@@ -152,12 +155,25 @@ class OrderedMessageChannelDecorator:
         except Exception:  # the session's next message must still find its way
             self._log.exception("Failed to report that %s could not be sent", message)
 
-    def _handled(self, task: _NextMessageTask) -> None:
-        """One subscriber is done, or the message is where the next may follow it."""
+    def _handled(self, task: _NextMessageTask, *, early: bool) -> None:
+        """One subscriber is done; *early*: it goes on, but the next message may follow."""
         with self._lock:
-            task.outstanding = (task.outstanding or 1) - 1
+            counts = not task.is_early
+            task.is_early = early
+            if counts:
+                task.outstanding = (task.outstanding or 1) - 1
             done = task.outstanding == 0
         if done and self._release(task):
+            self._send_waiting()
+
+    def _lost(self, task: _NextMessageTask) -> None:
+        """An interceptor sent another message in its place, by which nobody will find the task."""
+        level = logging.DEBUG if self._has_lost else logging.WARNING  # once: it is the same for all that follow
+        self._has_lost = True
+        self._log.log(
+            level, "An interceptor on %s left out the header %s: order is lost", self.channel, NEXT_MESSAGE_TASK
+        )
+        if self._release(task):
             self._send_waiting()
 
     def _release(self, task: _NextMessageTask) -> bool:
@@ -172,31 +188,67 @@ class OrderedMessageChannelDecorator:
 
 
 class _NextMessageTask:
-    """What the header holds: called once for each subscriber that is done with the message."""
+    """What the header holds. To be called by a subscriber as soon as the next message may follow, though it is not done
+    yet; that it is done need not be told.
+    """
 
-    __slots__ = ("_decorator", "message", "outstanding", "released", "sender_left", "timeout_ms")
+    __slots__ = ("_decorator", "is_early", "message", "outstanding", "released", "sender_left", "timeout_ms")
 
     def __init__(self, decorator: OrderedMessageChannelDecorator, message: Message[Any], timeout_ms: int) -> None:
         self._decorator = decorator
         self.message = message
         self.timeout_ms = timeout_ms
         self.outstanding: int | None = None
+        """How many subscribers are not done; None: there are none."""
+        self.is_early = False
+        """Whether a subscriber was counted that is not done: the next one that is, is taken for it."""
         self.released = False
         self.sender_left = False
 
     def __call__(self) -> None:
-        self._decorator._handled(self)
+        self._decorator._handled(self, early=True)
+
+    def handled(self) -> None:
+        """A subscriber is done."""
+        self._decorator._handled(self, early=False)
+
+    def lost(self) -> None:
+        """No subscriber will be done."""
+        self._decorator._lost(self)
+
+
+_Sends = tuple["_NextMessageTask | None", "_Sends | None"]
+_sends: ContextVar[_Sends | None] = ContextVar("wellhead_ordered_sends", default=None)
+"""The task of the message that this thread or greenlet is sending, and what it was sending when it began with that."""
 
 
 class OrderingChannelInterceptor(ExecutorChannelInterceptor):
-    """Calls the task of each message that was handled."""
+    """Tells the task of each message that it was handled, or that it never will be."""
+
+    def pre_send(self, message: Message[Any], channel: object) -> Message[Any]:
+        task = next_message_task(message)
+        _sends.set((task if isinstance(task, _NextMessageTask) else None, _sends.get()))
+        return message
+
+    def post_send(self, message: Message[Any], channel: object, sent: bool) -> None:
+        sends = _sends.get()
+        # Differs from Spring, where a session whose message was replaced gets nothing any more.
+        if sent and sends is not None and sends[0] is not None and next_message_task(message) is None:
+            sends[0].lost()
+
+    def after_send_completion(
+        self, message: Message[Any], channel: object, sent: bool, error: BaseException | None
+    ) -> None:
+        sends = _sends.get()
+        if sends is not None:
+            _sends.set(sends[1])
 
     def after_message_handled(
         self, message: Message[Any], channel: MessageChannel, handler: MessageHandler, error: BaseException | None
     ) -> None:
         task = next_message_task(message)
-        if task is not None:
-            task()
+        if isinstance(task, _NextMessageTask):
+            task.handled()
 
 
 def next_message_task(message: Message[Any]) -> Callable[[], object] | None:

@@ -8,6 +8,7 @@ A client that subscribes to ``/user/queue/x`` is subscribed to ``/queue/x-user<i
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from ..channel import MessageChannel, SubscribableChannel
@@ -28,6 +29,8 @@ from .registry import SimpUserRegistry
 
 logger = logging.getLogger(__name__)
 
+_WILDCARD = re.compile(r"[*?{}/#>]")
+"""Of destinations, our own or another broker's."""
 _SUBSCRIPTIONS = (SimpMessageType.SUBSCRIBE, SimpMessageType.UNSUBSCRIBE)
 
 
@@ -64,8 +67,9 @@ class DefaultUserDestinationResolver:
     def resolve_destination(self, message: Message[Any]) -> UserDestinationResult | None:
         """Where the message goes; None when its destination is not a user's.
 
-        Raises ValueError for a message to a user without a destination behind the name, MessageHandlingError for a user
-        destination within a user destination, which its sender is told.
+        Raises ValueError for a message to a user without a destination behind the name and for a session id that
+        ``get_target_destination`` refuses, MessageHandlingError for a user destination within a user destination, which
+        its sender is told.
         """
         values = message.headers._map
         destination: str | None = values.get(DESTINATION)
@@ -118,7 +122,13 @@ class DefaultUserDestinationResolver:
         return UserDestinationResult(source, targets, self.prefix[:-1] + shown, user)
 
     def get_target_destination(self, source: str, actual: str, session_id: str, user: str | None) -> str:
-        """The broker's name for the destination *actual* of one session."""
+        """The broker's name for the destination *actual* of one session.
+
+        Raises ValueError when the id would make a pattern of it, or more levels: whoever subscribes to that would get
+        what is for others. An override has to see to it as well.
+        """
+        if _WILDCARD.search(session_id):  # Differs from Spring, which takes any id.
+            raise ValueError(f"Invalid character in session id: {session_id!r}")
         return f"{actual}-user{session_id}"
 
 

@@ -126,7 +126,7 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
                 holder.session.close(status)
             except Exception as error:  # the others must be told too
                 logger.warning("Failed to close session %s: %s", session_id, error)
-            self._clear(session_id, status)
+            self._clear(holder.session, status)
 
     def close_session(self, session_id: str, status: CloseStatus = CloseStatus.NORMAL) -> bool:
         """Close one session from our side; False when there is none of this id. From any thread."""
@@ -182,14 +182,18 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
         self.stats.transport_error += 1
 
     def after_connection_closed(self, session: WebSocketSession, status: CloseStatus) -> None:
-        self._clear(session.id, status)
+        self._clear(session, status)
 
-    def _clear(self, session_id: str, status: CloseStatus) -> None:
-        holder = self._sessions.pop(session_id, None)
-        if holder is None:
+    def _clear(self, session: WebSocketSession, status: CloseStatus) -> None:
+        """Forget this very session, not another one that has its id meanwhile. Twice does nothing."""
+        holder = self._sessions.get(session.id)
+        unwrap = WebSocketSessionDecorator.unwrap
+        if holder is None or unwrap(holder.session) is not unwrap(session):
+            return
+        if self._sessions.pop(session.id, None) is None:  # another thread was faster
             return
         holder.endpoint = None
-        self._unheard.pop(session_id, None)
+        self._unheard.pop(session.id, None)
         self.stats.closed(holder.kind, status)
         holder.handler.after_session_ended(holder.session, status, self.client_inbound_channel)
 
@@ -313,7 +317,7 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
     def _limit_exceeded(self, session: ConcurrentWebSocketSessionDecorator, error: SessionLimitExceededError) -> None:
         logger.warning("Terminating '%s': %s", session.id, error)
         self.stats.limit_exceeded += 1
-        self._clear(session.id, error.status)
+        self._clear(session, error.status)
         session.close(error.status)
 
     def _close_unheard(self) -> None:

@@ -22,6 +22,7 @@ from wellhead.messaging.channel import (
     MessageHandler,
 )
 from wellhead.messaging.exceptions import MessageDeliveryError
+from wellhead.messaging.executor import CallerRunsExecutor
 from wellhead.messaging.header_accessor import MutableMessageHeaders
 from wellhead.messaging.message import Message
 from wellhead.messaging.simp.accessor import DESTINATION, SESSION_ID, SUBSCRIPTION_ID
@@ -429,3 +430,84 @@ def test_both_ways_come_to_the_same(acts: list[tuple[str, set[str]]], freezes: b
         each.seen for each in general.channel.interceptors if isinstance(each, Interceptor)
     ]
     assert general.handler.broadcasts == []
+
+
+class Counter(ChannelInterceptor):
+    """Counts recipients, and may choose among them."""
+
+    def __init__(self, *, keep: int | None = None, error: Exception | None = None) -> None:
+        self.keep, self.error = keep, error
+        self.messages = 0
+        self.broadcasts: list[tuple[Any, Any, Any]] = []
+
+    def pre_send(self, message: Message[Any], channel: MessageChannel) -> Message[Any]:
+        self.messages += 1
+        return message
+
+    def pre_send_broadcast(self, broadcast: Any, recipients: Sequence[Any], channel: MessageChannel) -> Sequence[Any]:
+        self.broadcasts.append((broadcast, recipients, channel))
+        if self.error is not None:
+            raise self.error
+        return recipients if self.keep is None else recipients[: self.keep]
+
+
+@pytest.mark.spec("CH-04", "SB-03")
+def test_interceptors_that_need_no_messages_see_a_broadcast_as_a_whole() -> None:
+    first, second = Counter(), Counter()
+    line = Line(first, second, ImmutableMessageChannelInterceptor())
+    line.send()
+    for each in (first, second):
+        ((broadcast, recipients, channel),) = each.broadcasts
+        assert isinstance(broadcast, Broadcast)
+        assert recipients is SUBSCRIPTIONS
+        assert channel is line.channel
+        assert each.messages == 0
+    assert line.handler.broadcasts == [SUBSCRIPTIONS]
+    assert line.handler.broadcasts[0] is SUBSCRIPTIONS
+    line.channel.send(Message("for one", {SESSION_ID: "s1"}))
+    assert (first.messages, len(first.broadcasts)) == (1, 1)
+
+
+@pytest.mark.spec("CH-04", "SB-03")
+@pytest.mark.parametrize("keep", [0, 1, 2])
+def test_they_choose_among_the_recipients(keep: int) -> None:
+    first, second = Counter(keep=keep), Counter()
+    line = Line(first, second)
+    line.send()
+    assert line.got == IDS[:keep]
+    assert [list(recipients) for _, recipients, _ in second.broadcasts] == [list(SUBSCRIPTIONS[:keep])]
+
+
+@pytest.mark.spec("CH-04", "SB-03")
+@pytest.mark.parametrize("other", ["a hook for messages", "an executor", "a hook afterwards", "a second subscriber"])
+def test_else_they_see_each_message(other: str) -> None:
+    class Afterwards(ChannelInterceptor):
+        def post_send(self, message: Message[Any], channel: MessageChannel, sent: bool) -> None: ...
+
+    class Before(ChannelInterceptor):
+        def pre_send(self, message: Message[Any], channel: MessageChannel) -> Message[Any]:
+            return message
+
+    counter = Counter()
+    line = Line(counter)
+    if other == "a hook for messages":
+        line.channel.add_interceptor(Before())
+    elif other == "an executor":
+        line.channel.executor = CallerRunsExecutor()
+    elif other == "a hook afterwards":
+        line.channel.add_interceptor(Afterwards())
+    else:
+        line.channel.subscribe(lambda message: None)
+    line.send()
+    assert (counter.messages, counter.broadcasts) == (len(IDS), [])
+    assert sorted(line.got) == sorted(IDS)
+
+
+@pytest.mark.spec("CH-04", "SB-03")
+def test_when_one_of_them_fails_all_recipients_are_told_of() -> None:
+    error = ZeroDivisionError("by the interceptor")
+    line = Line(Counter(keep=2), Counter(error=error))
+    line.send()
+    assert line.got == []
+    assert line.failed == IDS[:2]
+    assert line.errors == [error, error]

@@ -218,6 +218,30 @@ def test_a_burst_from_a_foreign_thread_is_flushed_on_the_loop_before_it_is_judge
 
 
 @pytest.mark.spec("CDS-02")
+def test_what_another_thread_left_in_the_buffer_is_judged_by_the_loop(session):
+    ends = []
+    decorator = blocked(session, limit_callback=lambda session, error: ends.append((session, str(error))))
+    decorator.buffer_text(b"a" * 100, b"", judge=False)
+    session.flusher.advance(1)
+    assert ends == []
+    for _ in range(2):
+        decorator.buffer_text(b"b", b"", judge=False)
+    session.flusher.advance(1)
+    text = "Buffer size 102 bytes for session 's1' exceeds the allowed limit 100"
+    assert ends == [(decorator, text)]
+    assert decorator.send_state is SendState.LIMIT_EXCEEDED
+
+
+@pytest.mark.spec("CDS-02")
+def test_a_burst_that_another_thread_left_in_the_buffer_ends_nobody_who_reads(session):
+    decorator = gathering(session)
+    for _ in range(3):
+        decorator.buffer_message(TextMessage("y" * 60), judge=False)
+    session.flusher.advance(1)
+    assert (len(session.sent), decorator.send_state) == (3, SendState.OPEN)
+
+
+@pytest.mark.spec("CDS-02")
 def test_the_strategy_drop_discards_the_oldest_until_the_rest_fits(session, caplog):
     decorator = blocked(session, overflow_strategy=OverflowStrategy.DROP)
     with caplog.at_level(logging.DEBUG):

@@ -9,6 +9,7 @@ from kit.scheduling import ManualTaskScheduler
 
 from wellhead.messaging.broker.heartbeats import DEFAULT_HEARTBEAT_MS, IDLE_CLOCK, MARGIN, BrokerHeartbeats, SessionLife
 from wellhead.messaging.broker.simple import SESSIONS_AT_ONCE
+from wellhead.messaging.channel import ChannelInterceptor
 from wellhead.messaging.message import Message
 from wellhead.messaging.simp.accessor import DISCONNECT_MESSAGE, MESSAGE_TYPE, SESSION_ID, USER
 from wellhead.messaging.simp.types import SimpMessageType
@@ -317,6 +318,23 @@ def test_a_busy_session_gets_no_heartbeats():
         rig.publish("/topic/x")
         kinds += written(rig, 5_000)
     assert [kind for _, kind in kinds] == ["MESSAGE"] * 12
+
+
+def test_messages_that_were_vetoed_are_no_sign_of_life():
+    class Veto(ChannelInterceptor):
+        def pre_send(self, message, channel):
+            return None if message.headers[MESSAGE_TYPE] is SimpMessageType.MESSAGE else message
+
+    rig = heartbeats(10_000, 0)
+    rig.outbound.add_interceptor(Veto(), 0)
+    rig.connect("s1", (0, 30_000))
+    rig.subscribe("s1", "0", "/topic/a")
+    rig.outbound.take()
+    beats = 0
+    for _ in range(120):
+        rig.publish("/topic/a", b"x")
+        beats += len(written(rig, 1_000))
+    assert beats >= 4
 
 
 @pytest.mark.parametrize(("server", "client"), [((10_000, 0), (10_000, 0)), ((0, 10_000), (0, 10_000))])

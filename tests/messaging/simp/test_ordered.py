@@ -270,6 +270,89 @@ class TestEarlyRelease:
         executor.run_all()
         assert got == [0, 1, 2]
 
+    def test_a_subscriber_that_goes_on_is_counted_once(self):
+        executor, got = HeldExecutor(), []
+
+        def queue(message):
+            got.append(("queued", message.payload))
+            next_message_task(message)()
+
+        ordered = OrderedMessageChannelDecorator(prepared(executor, queue, lambda m: got.append(("read", m.payload))))
+        for number in (1, 2):
+            ordered.send(message_of(number))
+        executor.run_next()
+        assert (got, ordered.queued) == ([("queued", 1)], 1)  # the other subscriber has not begun
+        executor.run_all()
+        assert got == [("queued", 1), ("read", 1), ("queued", 2), ("read", 2)]
+
+    def test_an_early_word_after_the_others_are_done_lets_the_next_message_go(self):
+        executor, got = HeldExecutor(), []
+
+        def queue(message):
+            next_message_task(message)()
+            got.append((message.payload, ordered.queued))
+
+        channel = prepared(executor, lambda m: None, queue)
+        ordered = OrderedMessageChannelDecorator(channel)
+        for number in (1, 2):
+            ordered.send(message_of(number))
+        executor.run_all()
+        assert got == [(1, 0), (2, 0)]
+
+
+class TestOtherMessages:
+    """Sent by an interceptor in place of the session's."""
+
+    class Replacing(ChannelInterceptor):
+        def __init__(self, headers_of):
+            self.headers_of = headers_of
+
+        def pre_send(self, message, channel):
+            return Message(message.payload * 10, self.headers_of(message))
+
+    @pytest.mark.parametrize("executor", [None, HeldExecutor()])
+    def test_without_the_headers_all_are_sent_and_the_log_says_why_not_in_order(self, executor, caplog):
+        got = []
+        channel = prepared(executor, lambda m: got.append(m.payload))
+        channel.add_interceptor(self.Replacing(lambda message: {}))
+        ordered = OrderedMessageChannelDecorator(channel)
+        for number in (1, 2, 3):
+            ordered.send(message_of(number))
+        if executor is not None:
+            executor.run_all()
+        assert (got, ordered.queued) == ([10, 20, 30], 0)
+        assert "left out the header simpNextMessageTask: order is lost" in caplog.text
+
+    def test_with_the_headers_order_is_kept(self, caplog):
+        executor, got = HeldExecutor(), []
+        channel = prepared(executor, lambda m: got.append(m.payload))
+        channel.add_interceptor(self.Replacing(lambda message: message.headers))
+        ordered = OrderedMessageChannelDecorator(channel)
+        for number in (1, 2):
+            ordered.send(message_of(number))
+        assert (len(executor.tasks), ordered.queued) == (1, 1)
+        executor.run_all()
+        assert got == [10, 20]
+        assert caplog.records == []
+
+    def test_what_the_channel_sends_meanwhile_is_no_replacement(self, caplog):
+        executor = HeldExecutor()
+        channel = prepared(executor, lambda m: None)
+
+        class Tells(ChannelInterceptor):
+            def pre_send(self, message, channel):
+                if message.payload == 1:
+                    OrderedMessageChannelDecorator(channel).send(message_of("news", "s2"))
+                    channel.send(Message("to all"))
+                return message
+
+        channel.add_interceptor(Tells())
+        ordered = OrderedMessageChannelDecorator(channel)
+        for number in (1, 2):
+            ordered.send(message_of(number))
+        assert (len(executor.tasks), ordered.queued) == (3, 1)
+        assert caplog.records == []
+
 
 class TestMessages:
     def test_the_header(self):

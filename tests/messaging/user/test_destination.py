@@ -117,6 +117,22 @@ def test_what_cannot_be_a_users_destination_is_refused(registry: DefaultSimpUser
 
 
 @pytest.mark.spec("USR-02")
+@pytest.mark.parametrize("session", ["*", "**", "s?", "{id}", "{id:.+}", "a/b", "/", "#", ">"])
+@pytest.mark.parametrize("message_type", [SimpMessageType.SUBSCRIBE, SimpMessageType.MESSAGE])
+def test_a_session_id_that_would_make_a_pattern_of_the_destination_is_refused(
+    registry: DefaultSimpUserRegistry, message_type: SimpMessageType, session: str
+) -> None:
+    destination = "/user/queue/x"
+    if message_type is SimpMessageType.MESSAGE:
+        destination = f"/user/{session.replace('/', '%2F')}/queue/x"
+    with pytest.raises(ValueError, match="^Invalid character in session id: ") as refused:
+        DefaultUserDestinationResolver(registry).resolve_destination(
+            message(message_type, destination, session=session)
+        )
+    assert repr(session) in str(refused.value)
+
+
+@pytest.mark.spec("USR-02")
 @pytest.mark.parametrize(
     ("message_type", "destination", "options"),
     [

@@ -14,6 +14,7 @@ from wellhead.messaging.simp.accessor import SESSION_ID
 from wellhead.messaging.subscribable import ExecutorSubscribableChannel
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.concurrent import ConcurrentWebSocketSessionDecorator, OverflowStrategy
+from wellhead.server.decorators import WebSocketSessionDecorator
 from wellhead.server.exceptions import SessionLimitExceededError
 from wellhead.server.gathering import GatheringWebSocketSessionDecorator
 from wellhead.server.message import TextMessage
@@ -394,3 +395,32 @@ def test_a_subscription_of_an_ended_session_is_not_for_the_next_session_of_its_i
     line.open("s1")
     assert line.endpoint.target_of(subscription) is None
     assert line.endpoint.target_of(Subscription("s1", "0", "/topic/a")) is not None
+
+
+@pytest.mark.spec("SWS-02")
+def test_the_end_of_a_session_does_not_end_another_one_of_its_id():
+    """Ids are ours; an application's own transport may use one again before the handler heard of the end."""
+    line = Line()
+    former, present = line.open("s1"), line.open("s1")
+    line.endpoint.after_connection_closed(former, CloseStatus.NORMAL)
+    assert line.handler.ended == []
+    line.endpoint.handle_message(present, TextMessage("a"))
+    assert line.handler.calls == [("from client", TextMessage("a"))]
+    line.endpoint.after_connection_closed(WebSocketSessionDecorator(present), CloseStatus.NORMAL)
+    assert line.handler.ended == [("s1", CloseStatus.NORMAL)]
+
+
+@pytest.mark.spec("SWS-04")
+def test_a_limit_noticed_late_does_not_end_another_session_of_the_same_id():
+    line = Line()
+    former = FakeNonBlockingSession("s1")
+    line.endpoint.after_connection_established(former)
+    former.blocked = True
+    line.handler.started["s1"].send_message(TextMessage("a"))
+    former.flusher.turn()
+    former.flusher.advance(10_001)
+    present = line.open("s1")
+    line.scheduler.advance(0)
+    assert line.handler.ended == []
+    assert former.closed_with == [CloseStatus.SESSION_NOT_RELIABLE]
+    assert present.is_open
