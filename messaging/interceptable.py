@@ -62,6 +62,9 @@ class AbstractMessageChannel:
     Changing the interceptors while messages are sent is safe: each send uses the list as it was when it began.
     """
 
+    may_veto = True
+    """Whether an interceptor could keep a message from its subscribers."""
+
     def __init__(self, name: str | None = None) -> None:
         self.name = name or f"{type(self).__name__}@{next(_unnamed)}"
         self._changing = threading.Lock()

@@ -103,7 +103,6 @@ class ExecutorSubscribableChannel(AbstractMessageChannel):
         freezes = bool(hooks) and getattr(hooks[-1][1], "__func__", None) is ImmutableMessageChannelInterceptor.pre_send
         before = tuple(hooks[:-1] if freezes else hooks)
         self.may_veto = bool(before)
-        """Whether an interceptor could keep a message from its subscribers."""
         own_way = type(self)._send_internal is not ExecutorSubscribableChannel._send_internal
         plain = self._hooks.quiet and self._executor is None and not self._around and not own_way
         self._short = (before, freezes, self._handlers) if plain else None

@@ -209,7 +209,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         broadcast = Broadcast(message, dropped)
         sessions = self._sessions
         # What an interceptor may veto is no sign of life: a client that gets nothing else must get its heart-beats.
-        now_ms = 0 if getattr(self.client_outbound_channel, "may_veto", True) else self._now_ms()
+        now_ms = 0 if self.client_outbound_channel.may_veto else self._now_ms()
         unknown = False
         for subscription in subscriptions:
             session: _Session | None = subscription.owner
