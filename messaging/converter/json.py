@@ -28,9 +28,10 @@ class JsonMessageConverter(AbstractMessageConverter):
     """Any type that msgspec knows (dataclasses, TypedDicts, Structs, builtins, generics) and pydantic's classes.
 
     What is pydantic's, pydantic reads and validates: its models, its dataclasses, and any type that holds such a
-    dataclass. A payload that is an instance of the target already is given back as it is; the target ``Any`` stands for
-    whatever the JSON holds. Properties that the target does not know are ignored. What does not fit raises
-    MessageConversionError (``Could not read JSON: …``) naming the field and what was expected.
+    dataclass; a holder that it cannot read, such as a Struct, is refused rather than read unchecked. A payload that is
+    an instance of the target already is given back as it is; the target ``Any`` stands for whatever the JSON holds.
+    Properties that the target does not know are ignored. What does not fit raises MessageConversionError
+    (``Could not read JSON: …``) naming the field and what was expected.
 
     Differs from Spring: there are no views that choose some of a class's fields; a class with those fields does it.
     """

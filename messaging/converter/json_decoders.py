@@ -5,7 +5,6 @@ Nobody pays for pydantic who has not imported it: without it there is nothing of
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
@@ -46,7 +45,10 @@ def make_decoder(target: Any) -> Decoder:
 
 
 def in_order(target: Any) -> Any:
-    """A key that tells ``A | B`` from ``B | A``: they are equal, but pydantic may take the first that fits."""
+    """A key that tells ``A | B`` from ``B | A``: they are equal, but pydantic may take the first that fits.
+
+    Inside of ``Annotated``, ``Optional`` and the like nobody can: typing gives the same object for both.
+    """
     origin, arguments = get_origin(target), get_args(target)
     if not arguments or origin is Literal:
         return target
@@ -101,7 +103,7 @@ def _holds_pydantic_dataclass(target: Any, seen: set[type]) -> bool:
         parts = (*get_args(target), get_origin(target), getattr(target, "__supertype__", None))
     elif target in seen or is_model(target):
         return False
-    elif dataclasses.is_dataclass(target) and hasattr(target, "__pydantic_validator__"):
+    elif hasattr(target, "__pydantic_validator__"):
         return True
     else:
         seen.add(target)

@@ -81,8 +81,9 @@ class DestinationVariable(ParameterMarker):
 class Valid(ParameterMarker):
     """Validate the payload after conversion: with *check* if given, else with the validator of the handler.
 
-    *check* takes the value and returns nothing, or the texts of what is wrong; or it raises ValueError. Any marker
-    whose class has a name that begins with ``Valid`` works in the same way.
+    *check* takes the value and returns nothing, or one text or several of what is wrong; or it raises ValueError. Any
+    other answer, such as True or False, is a TypeError. With neither check nor validator nothing is validated, and the
+    log warns of it at registration. Any marker whose class has a name that begins with ``Valid`` works in the same way.
     """
 
     __slots__ = ("check", "groups")

@@ -6,7 +6,7 @@ This knows no protocol: the simple messaging handler on top says which destinati
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -82,38 +82,35 @@ class MethodMessageHandler:
 
         A class that is marked as advice, and a plain function for exceptions, serves the other controllers as well.
 
-        Raises TypeError or ValueError for what cannot be a controller, TypeError for annotations that cannot be
-        resolved, ValueError for an unknown placeholder, RuntimeError for an ambiguous mapping.
+        Of a controller that is refused nothing is added. Raises TypeError or ValueError for what cannot be a
+        controller, TypeError for annotations that cannot be resolved, ValueError for an unknown placeholder,
+        RuntimeError for an ambiguous mapping.
         """
         functions = marked_functions(controller)
         resolver = ExceptionHandlerMethodResolver(
             self._exception_handler(each) for each in functions if each.marks.exception_types is not None
         )
-        # Differs from Spring: a method may be mapped for both kinds; there its subscriptions would be ignored.
-        for each in functions:
-            for kind, destinations in each.marks.mappings.items():
-                self._register_method(each, kind, destinations, controller, resolver)
-        advice = marks_of(type(controller)).advice
+        advice = self._advice
+        mark = marks_of(type(controller)).advice
         is_function = functions[0].owner is None
-        if advice is not None or (is_function and functions[0].marks.exception_types is not None):
-            self._advice = tuple(sorted((*self._advice, Advice(advice, resolver)), key=lambda each: each.order))
+        if mark is not None or (is_function and functions[0].marks.exception_types is not None):
+            advice = tuple(sorted((*advice, Advice(mark, resolver)), key=lambda each: each.order))
+        self._registry.add_all(self._mapped_methods(functions, controller, resolver))
+        self._advice = advice
 
-    def _register_method(
-        self,
-        function: MarkedFunction,
-        kind: MappingKind,
-        destinations: Iterable[str],
-        controller: Any,
-        resolver: ExceptionHandlerMethodResolver,
-    ) -> None:
-        method = self._method(function, kind)
-        prefixes = method.class_marks.mappings.get(MappingKind.MESSAGE, ())
-        patterns = combine_patterns(self._resolved(prefixes), self._resolved(destinations), self.path_matcher)
-        if patterns:
-            invocable, reply = self._plan(method)
-            self._registry.add(MappingInfo(kind, patterns), MappedMethod(invocable, reply, controller, resolver))
-        else:
-            logger.debug("%s has no destination and is not registered", method)
+    def _mapped_methods(
+        self, functions: Iterable[MarkedFunction], controller: Any, resolver: ExceptionHandlerMethodResolver
+    ) -> Iterator[tuple[MappingInfo, MappedMethod]]:
+        # Differs from Spring: a method may be mapped for both kinds; there its subscriptions would be ignored.
+        for function in functions:
+            for kind, destinations in function.marks.mappings.items():
+                method = self._method(function, kind)
+                prefixes = method.class_marks.mappings.get(MappingKind.MESSAGE, ())
+                patterns = combine_patterns(self._resolved(prefixes), self._resolved(destinations), self.path_matcher)
+                if patterns:
+                    yield MappingInfo(kind, patterns), MappedMethod(*self._plan(method), controller, resolver)
+                else:
+                    logger.debug("%s has no destination and is not registered", method)
 
     def _exception_handler(self, function: MarkedFunction) -> ExceptionHandlerMethod:
         return ExceptionHandlerMethod(*self._plan(self._method(function, None)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key
 from typing import Any, Generic, TypeVar
 
@@ -130,8 +129,6 @@ class MappingRegistry(Generic[H]):
         self._matcher = path_matcher
         self._lookup = lookup
         self._mappings: Mappings[H] = Mappings(path_matcher, {})
-        self._draft: dict[MappingInfo, H] | None = None
-        """What the mappings become at the end of ``all_or_none``."""
         self._lock = allocate_lock()
         """Guards that what is remembered is of the mappings that there are, and no more than the limit."""
         self.matches = {kind: Matches[H](self, kind) for kind in MappingKind}
@@ -143,26 +140,23 @@ class MappingRegistry(Generic[H]):
         return dict(self._mappings.handlers)
 
     def add(self, info: MappingInfo, handler: H) -> None:
-        """One thread at a time may add. Raises RuntimeError when an equal mapping is there already."""
-        handlers = self.mappings if self._draft is None else self._draft
-        other = handlers.get(info)
-        if other is not None:
-            raise RuntimeError(
-                f"Ambiguous mapping found. Cannot map {handler} to {info}: There is already {other} mapped."
-            )
-        handlers[info] = handler
-        if self._draft is None:
-            self._replace(handlers)
+        """As ``add_all``, of one."""
+        self.add_all([(info, handler)])
 
-    @contextmanager
-    def all_or_none(self) -> Iterator[None]:
-        """What is added in this block is found when it ends, all together; nothing of it when the block raises."""
-        draft = self._draft = self.mappings
-        try:
-            yield
-            self._replace(draft)
-        finally:
-            self._draft = None
+    def add_all(self, handlers: Iterable[tuple[MappingInfo, H]]) -> None:
+        """One thread at a time may add. All are found from the end on; none when getting one of them raises.
+
+        Raises RuntimeError when an equal mapping is there already.
+        """
+        all_handlers = self.mappings
+        for info, handler in handlers:
+            other = all_handlers.get(info)
+            if other is not None:
+                raise RuntimeError(
+                    f"Ambiguous mapping found. Cannot map {handler} to {info}: There is already {other} mapped."
+                )
+            all_handlers[info] = handler
+        self._replace(all_handlers)
 
     def find(self, kind: MappingKind, destination: str) -> MappingMatch[H] | None:
         """The best match, or None. Raises RuntimeError when the two best are equally good."""

@@ -111,11 +111,6 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
         self._report_unhandled_errors = report_unhandled_errors
         self._running = False
 
-    def register(self, controller: Any) -> None:
-        """As there; and of a controller that is refused no method is mapped."""
-        with self._registry.all_or_none():
-            super().register(controller)
-
     @property
     def destination_prefixes(self) -> tuple[str, ...]:
         """Each with a trailing slash. Never None, may be empty."""

@@ -19,7 +19,11 @@ logger = logging.getLogger(__name__)
 
 
 class HandshakeInterceptor(Protocol):
-    """Called before and after a handshake."""
+    """Called before and after a handshake.
+
+    An exception out of :meth:`before_handshake` ends the handshake with 500; werkzeug's ``HTTPException`` with a status
+    of 4xx, as ``abort(401)`` raises it, is itself the answer. Those that let the request pass hear of either.
+    """
 
     def before_handshake(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..handshake.request import HandshakeRequest
 from .transport import RequestError
 
-_UNREADABLE = "Failed to read message(s)"
+UNREADABLE = "Failed to read message(s)"
 
 
 def read_body(request: HandshakeRequest, limit: int) -> bytes:
@@ -30,9 +30,9 @@ def read_body(request: HandshakeRequest, limit: int) -> bytes:
     try:
         body = _read(environ["wsgi.input"], length)
     except OSError:
-        raise RequestError(500, _UNREADABLE) from None
+        raise RequestError(500, UNREADABLE) from None
     if announced and len(body) < length:
-        raise RequestError(500, _UNREADABLE)
+        raise RequestError(500, UNREADABLE)
     if len(body) > limit:
         raise RequestError(413)
     return body

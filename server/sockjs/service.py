@@ -19,7 +19,7 @@ from ..handshake.handler import DefaultHandshakeHandler, HandshakeHandler
 from ..handshake.interceptors import HandshakeInterceptor, HandshakeInterceptorChain
 from ..handshake.origin import OriginPolicy, with_origin_check
 from ..handshake.request import HandshakeRequest, HandshakeResponse
-from .body import read_body
+from .body import UNREADABLE, read_body
 from .cookies import set_session_cookie
 from .cors import answer_options, check_origin, do_not_cache, refuse_method
 from .eventsource import EventSourceTransport
@@ -232,9 +232,11 @@ class SockJsService:
         host: HttpStreamHost,
         handler: WebSocketHandler,
     ) -> HttpSockJsSession | None:
-        """Make a session; None when an interceptor refused, *response* has its answer. Raises RequestError."""
+        """Make a session; None when interceptors refused, *response* has their answer. Raises RequestError."""
 
-        def make(attributes: dict[str, Any]) -> tuple[HttpSockJsSession, HttpSockJsSession]:
+        def make(attributes: dict[str, Any]) -> tuple[HttpSockJsSession, HttpSockJsSession] | None:
+            if 400 <= response.status < 500:
+                return None  # Differs from Spring: it opens the session, and then forgets it.
             principal = _user_of(self._handshake_handler, request, handler, attributes)
             facts = SessionFacts(request, attributes, principal)
             parts = {"key": key, "transport": transport, "host": host, "removal": self._remove}
@@ -276,7 +278,7 @@ class SockJsService:
         body = read_body(request, self.options.max_body_size)
         content_type = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
         try:
-            messages = self._decode(transport.payload(content_type, body))
+            messages = self._decode(session, transport.payload(content_type, body))
             session.receive(messages, len(body), _host_of(request).give_way)
         except FrameError as error:
             logger.error("Broken request to session %s: %s", session.id, error)
@@ -288,11 +290,17 @@ class SockJsService:
         response.headers["Content-Type"] = PLAIN_TEXT
         return response
 
-    def _decode(self, payload: bytes | str) -> list[str]:
+    def _decode(self, session: HttpSockJsSession, payload: bytes | str) -> list[str]:
         codec = self.options.message_codec
         if type(codec) is JsonSockJsMessageCodec:
             return decode_array(payload)  # a message alone, without an array, is for WebSockets
-        return codec.decode(payload.encode() if isinstance(payload, str) else payload)
+        try:
+            return codec.decode(payload.encode() if isinstance(payload, str) else payload)
+        except FrameError:
+            raise
+        except Exception as error:  # It is the application's; the session can go on without this request.
+            logger.exception("The codec failed with a request to session %s", session.id)
+            raise RequestError(500, UNREADABLE) from error
 
     # -- WebSocket
 

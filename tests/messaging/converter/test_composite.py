@@ -7,7 +7,11 @@ from typing import Annotated, Any
 
 import pytest
 
-from wellhead.messaging.converter.builtin import ByteArrayMessageConverter, StringMessageConverter
+from wellhead.messaging.converter.builtin import (
+    ByteArrayMessageConverter,
+    SimpleMessageConverter,
+    StringMessageConverter,
+)
 from wellhead.messaging.converter.composite import (
     REMEMBERED_CLASSES,
     CompositeMessageConverter,
@@ -109,6 +113,49 @@ def test_a_bounded_number_of_classes_is_remembered(extra: int) -> None:
     kept = REMEMBERED_CLASSES + extra if extra <= 0 else 1
     assert (len(composite._writers), len(composite._readers)) == (kept, kept)
     assert composite.from_message(Message(b"x"), str) == "x"
+
+
+class Unreadable:
+    """Makes its target ready, or refuses it."""
+
+    def __init__(self, refusal: str | None = None) -> None:
+        self.refusal = refusal
+        self.prepared: list[Any] = []
+
+    def to_message(self, payload: Any, headers: Any = None, hint: Any = None) -> Any:
+        return None
+
+    def from_message(self, message: Any, target: Any, hint: Any = None) -> Any:
+        return None
+
+    def prepare_target(self, target: Any, hint: Any = None) -> None:
+        self.prepared.append((target, hint))
+        if self.refusal is not None:
+            raise TypeError(self.refusal)
+
+
+@pytest.mark.spec("CONV-03")
+def test_a_target_is_prepared_by_the_first_that_can() -> None:
+    refusing, preparing, last = Unreadable("no"), Unreadable(), Unreadable()
+    CompositeMessageConverter([StringMessageConverter(), refusing, preparing, last]).prepare_target(Line, "hint")
+    assert refusing.prepared == preparing.prepared == [(Line, "hint")]
+    assert last.prepared == []
+
+
+@pytest.mark.spec("CONV-03")
+def test_a_target_that_all_refuse_is_refused_with_the_first_reason() -> None:
+    with pytest.raises(TypeError, match="^first$"):
+        CompositeMessageConverter([Unreadable("first"), Unreadable("second")]).prepare_target(Line)
+
+
+@pytest.mark.spec("CONV-03")
+def test_a_target_that_somebody_may_yet_read_is_not_refused() -> None:
+    composite = CompositeMessageConverter([Unreadable("no"), ByteArrayMessageConverter()])
+    composite.prepare_target(bytes)
+    with pytest.raises(TypeError, match="^no$"):
+        composite.prepare_target(Line)
+    CompositeMessageConverter([ByteArrayMessageConverter()]).prepare_target(Line)
+    CompositeMessageConverter([Unreadable("no"), SimpleMessageConverter()]).prepare_target(Line)
 
 
 @pytest.mark.spec("CONV-03")

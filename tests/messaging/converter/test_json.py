@@ -250,6 +250,21 @@ def test_decoders_are_kept_for_a_bounded_number_of_targets(extra: int) -> None:
     assert len(converter._decoders) == min(DECODER_LIMIT, DECODER_LIMIT + extra)
 
 
+@pytest.mark.spec("CONV-03")
+def test_a_target_that_is_written_anew_has_its_decoder_already() -> None:
+    """Else reading by ``list[int]``, another object each time, would push the others out."""
+    converter = JsonMessageConverter()
+    targets = [list[int], *(msgspec_type(number) for number in range(DECODER_LIMIT - 1))]
+    for each in targets:
+        converter.prepare_target(each)
+    known = dict(converter._decoders)
+    kept = [list[int] for _ in range(2 * DECODER_LIMIT)]
+    for each in kept:
+        assert converter.from_message(Message(b"[5]"), each) == [5]
+    assert converter._decoders == known
+    assert len(converter._of_late) == DECODER_LIMIT
+
+
 def msgspec_type(number: int) -> Any:
     from typing import Annotated
 
@@ -286,6 +301,13 @@ def test_unions_in_another_order_are_other_targets() -> None:
 def test_a_target_that_nothing_can_be_read_as_is_told_when_it_is_prepared(target: Any) -> None:
     with pytest.raises(TypeError, match="name 'Missing' is not defined"):
         JsonMessageConverter().prepare_target(target)
+
+
+@pytest.mark.spec("CONV-03")
+def test_a_target_is_prepared_as_the_hint_refines_it() -> None:
+    JsonMessageConverter().prepare_target(list, list[Data])
+    with pytest.raises(TypeError, match="name 'Missing' is not defined"):
+        JsonMessageConverter().prepare_target(list, list[LaterDefined])
 
 
 @pytest.mark.spec("CONV-03")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -218,16 +218,33 @@ def test_an_answer_found_while_another_mapping_was_added_is_not_remembered() -> 
 
 
 @pytest.mark.spec("ANN-02")
-def test_what_is_added_in_a_block_is_found_at_its_end_or_not_at_all() -> None:
+def test_what_is_added_together_is_found_from_the_end_on_or_not_at_all() -> None:
     made = registry("/a")
-    with made.all_or_none():
-        made.add(MappingInfo(MESSAGE, ["/b"]), "b")
-        made.add(MappingInfo(MESSAGE, ["/c"]), "c")
-        assert (found(made, "/b"), len(made.mappings)) == (None, 1)
+
+    def handlers(*names: str) -> Iterator[tuple[MappingInfo, str]]:
+        for name in names:
+            yield MappingInfo(MESSAGE, [f"/{name}"]), name
+            assert (found(made, f"/{name}"), len(made.mappings)) == (None, before)
+
+    before = 1
+    made.add_all(handlers("b", "c"))
     assert (found(made, "/b"), found(made, "/c")) == ("b", "c")
-    with pytest.raises(RuntimeError, match="already b mapped"), made.all_or_none():
-        made.add(MappingInfo(MESSAGE, ["/d"]), "d")
-        made.add(MappingInfo(MESSAGE, ["/b"]), "other")
+    before = 3
+    with pytest.raises(RuntimeError, match="already b mapped"):
+        made.add_all([(MappingInfo(MESSAGE, ["/d"]), "d"), (MappingInfo(MESSAGE, ["/b"]), "other")])
     assert (found(made, "/d"), len(made.mappings)) == (None, 3)
-    made.add(MappingInfo(MESSAGE, ["/d"]), "d")
+    with pytest.raises(ZeroDivisionError):
+        made.add_all((MappingInfo(MESSAGE, [f"/{1 // left}"]), "d") for left in (1, 0))
+    assert (found(made, "/1"), len(made.mappings)) == (None, 3)
+    made.add_all(handlers("d"))
     assert found(made, "/d") == "d"
+
+
+@pytest.mark.spec("ANN-02")
+def test_the_mappings_are_a_snapshot() -> None:
+    made = registry("/a")
+    before = made.mappings
+    made.add(MappingInfo(MESSAGE, ["/b"]), "b")
+    assert (len(before), len(made.mappings)) == (1, 2)
+    before.clear()
+    assert found(made, "/a") == "/a"

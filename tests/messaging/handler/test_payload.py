@@ -8,6 +8,7 @@ from typing import Annotated, Any, NewType, TypeVar
 
 import pytest
 
+from wellhead.messaging.converter.builtin import SimpleMessageConverter
 from wellhead.messaging.converter.composite import default_converters
 from wellhead.messaging.exceptions import (
     MessageConversionError,
@@ -123,6 +124,10 @@ def test_what_no_converter_takes_is_an_error() -> None:
     conversion = f"Cannot convert from [bytes] to [{__name__}.Line] for parameter 'line' of Chat.say"
     expected = f"{conversion}, contentType='text/plain'"
     assert caught.value.description == expected
+    parameter = MethodParameter("line", Line, method_name="Chat.say")
+    with pytest.raises(MessageConversionError) as caught:
+        PayloadMethodArgumentResolver(SimpleMessageConverter()).bind(parameter)(Message(b"{}"))
+    assert caught.value.description == conversion
 
 
 @pytest.mark.spec("ANN-05")
@@ -244,6 +249,42 @@ def test_a_type_that_no_payload_can_become_is_refused_when_it_is_bound(annotatio
         MessageMethodArgumentResolver(default_converters()).bind(message_parameter)
 
 
+@pytest.mark.spec("ANN-05", "ANN-08")
+def test_types_of_errors_need_no_converter() -> None:
+    """They are provided to exception handlers, and this resolver is asked for them as well."""
+    for annotation in (ValueError, ValueError | KeyError):
+        parameter = MethodParameter("error", annotation, method_name="Chat.failed")
+        assert PayloadMethodArgumentResolver(default_converters()).bind(parameter) is not None
+
+
+@pytest.mark.spec("ANN-05", "CONV-03")
+def test_a_converter_that_prepares_nothing_is_asked_when_the_message_is_there() -> None:
+    parameter = MethodParameter("line", LaterDefined, method_name="Chat.say")
+    get = PayloadMethodArgumentResolver(SimpleMessageConverter()).bind(parameter)
+    with pytest.raises(MessageConversionError, match="LaterDefined"):
+        get(Message(b"{}"))
+
+
+@pytest.mark.spec("ANN-05", "CONV-03")
+def test_the_converter_is_told_of_a_target_when_it_is_bound() -> None:
+    prepared: list[Any] = []
+
+    class Preparing(SimpleMessageConverter):
+        def prepare_target(self, target: Any, hint: Any = None) -> None:
+            prepared.append((target, hint))
+
+    for annotation in (Line, list[Line], Any, bytes | str, Raw):
+        parameter = MethodParameter("line", annotation, method_name="Chat.say")
+        PayloadMethodArgumentResolver(Preparing()).bind(parameter)
+        if annotation in (Line, list[Line]):
+            assert prepared.pop() == (annotation, parameter)
+    assert prepared == []
+    parameter = MethodParameter("line", Message[Line], method_name="Chat.say")
+    MessageMethodArgumentResolver(Preparing()).bind(parameter)
+    assert prepared == [(Line, parameter)]
+    MessageMethodArgumentResolver(None).bind(parameter)
+
+
 def whole(annotation: Any, message: Message[Any]) -> Any:
     parameter = MethodParameter("message", annotation, method_name="Chat.say")
     resolver = MessageMethodArgumentResolver(default_converters())
@@ -275,8 +316,10 @@ def test_an_empty_payload_cannot_be_converted_for_a_message() -> None:
 
 @pytest.mark.spec("ANN-04")
 def test_no_converter_for_a_message() -> None:
-    with pytest.raises(MessageConversionError, match=r"No converter found from actual payload type 'bytes' to .*Line"):
+    with pytest.raises(MessageConversionError) as caught:
         whole(Message[Line], Message(b"{}", {"contentType": "text/plain"}))
+    expected = f"actual payload type 'bytes' to expected payload type '{__name__}.Line', contentType='text/plain'"
+    assert caught.value.description == f"No converter found from {expected}"
 
 
 @pytest.mark.spec("ANN-04")

@@ -310,6 +310,45 @@ def test_of_a_controller_that_is_refused_no_method_is_mapped() -> None:
     assert controllers.replies == [("/topic/function", b"hi")]
 
 
+@controller_advice()
+class RefusedAdvice(Seen):
+    @message_mapping("/new")
+    def new(self) -> str:
+        return "new"
+
+    @message_exception_handler(Exception)
+    def failed(self, error: Exception) -> str:
+        return "by a refused advice"
+
+    @message_mapping("/room/${nobody}")
+    def unknown(self) -> None: ...
+
+
+@pytest.mark.spec("ANN-02", "ANN-08")
+def test_an_advice_that_is_refused_handles_no_errors() -> None:
+    controllers = Controllers(Failing(KeyError("own")))
+    with pytest.raises(ValueError, match="Could not resolve placeholder 'nobody'"):
+        controllers.handler.register(RefusedAdvice())
+    controllers.send("/app/new")
+    controllers.send("/app/fail/1")
+    assert controllers.replies == []
+
+
+@pytest.mark.spec("ANN-02", "ANN-08")
+def test_an_advice_whose_order_compares_with_no_other_is_refused_whole() -> None:
+    class Ordered(Seen):
+        @message_mapping("/new")
+        def new(self) -> str:
+            return "new"
+
+    controllers = Controllers(Failing(KeyError("own")), First())
+    mistaken: Any = "first"
+    with pytest.raises(TypeError):
+        controllers.handler.register(controller_advice(order=mistaken)(Ordered)())
+    controllers.send("/app/new")
+    assert controllers.replies == []
+
+
 @pytest.mark.spec("ANN-02")
 def test_functions_and_modules_are_controllers_too() -> None:
     module = types.ModuleType("chat")

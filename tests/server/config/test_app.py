@@ -10,6 +10,8 @@ import pytest
 from kit.chat import FRAMES, Bystander, Chat, Config, WithExecutor, error_of, headers, make
 from kit.handshakes import FakeUpgradeStrategy, make_environ
 from kit.stomp import FakeRuntime, StompServer
+from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable, Unauthorized
+from werkzeug.wrappers import Response
 
 from wellhead.messaging.converter.builtin import StringMessageConverter
 from wellhead.messaging.exceptions import MethodArgumentNotValidError
@@ -439,7 +441,79 @@ def test_a_handshake_that_fails_is_logged_and_answered(caplog):
     status, body = call(WellheadApp(None, Raw(strategy)), make_environ("/echo"))
     assert status.startswith("500")
     assert b"by zero" not in body
-    assert "Handshake failed for /echo" in caplog.text
+    assert "Handshake failed for '/echo" in caplog.text
+
+
+class Aborting:
+    """An interceptor that raises, beside one that hears of it."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.heard = []
+
+    def before_handshake(self, request, response, handler, attributes) -> bool:
+        if attributes:
+            raise self.error
+        attributes["first"] = True
+        return True
+
+    def after_handshake(self, request, response, handler, exception) -> None:
+        self.heard.append((type(exception).__name__, exception.__cause__))
+
+
+class Guarded(WebSocketConfigurer):
+    """A raw endpoint, and one with SockJS."""
+
+    def __init__(self, interceptor: Aborting) -> None:
+        self.interceptor = interceptor
+
+    def register_web_socket_handlers(self, registry) -> None:
+        for path in ("/raw", "/echo"):
+            registration = registry.add_handler(Echo(), path)
+            registration.add_interceptors(self.interceptor, self.interceptor)
+            if path == "/echo":
+                registration.with_sockjs()
+
+
+GUARDED = [("GET", "/raw"), ("GET", "/echo/websocket"), ("GET", "/echo/0/s1/websocket"), ("POST", "/echo/0/s1/xhr")]
+
+
+@pytest.mark.spec("HS-01", "HS-04", "SJS-02")
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BadRequest(), "400 BAD REQUEST"),
+        (Unauthorized("Who are you?"), "401 UNAUTHORIZED"),
+        (HTTPException(response=Response("Who are you?", 499)), "499 UNKNOWN"),
+    ],
+)
+def test_an_interceptor_may_answer_with_an_exception_of_werkzeug(method, path, error, status, caplog):
+    interceptor = Aborting(error)
+    answer, body = call(WellheadApp(None, Guarded(interceptor)), make_environ(path, method=method))
+    assert answer == status
+    assert error.code == 400 or b"Who are you?" in body
+    assert interceptor.heard == [("HandshakeFailureError", error)]
+    assert caplog.records == []
+
+
+@pytest.mark.spec("HS-01", "HS-04", "SJS-02")
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize(
+    "error",
+    [
+        HTTPException("no status"),
+        HTTPException(response=Response(status=399)),
+        ServiceUnavailable(),
+        HTTPException(response=Response(status=500)),
+    ],
+)
+def test_of_the_exceptions_of_werkzeug_only_those_that_blame_the_client_are_answers(method, path, error, caplog):
+    interceptor = Aborting(error)
+    answer = call(WellheadApp(None, Guarded(interceptor)), make_environ(path, method=method))
+    assert answer == ("500 Internal Server Error", b"Handshake failed")
+    assert interceptor.heard == [("HandshakeFailureError", error)]
+    assert f"Handshake failed for {path!r}" in caplog.text
 
 
 # -- what is configured by mistake, and what is not

@@ -11,6 +11,7 @@ from wellhead.server.handshake.handler import DefaultHandshakeHandler
 from wellhead.server.handshake.origin import OriginPolicy
 from wellhead.server.handshake.request import HandshakeRequest, HandshakeResponse
 from wellhead.server.session import UserPrincipal
+from wellhead.server.sockjs.frame import messages_frame
 from wellhead.server.sockjs.iframe import IframePage
 from wellhead.server.sockjs.options import CLIENT_LIBRARY_URL
 from wellhead.server.sockjs.request_handler import SockJsHttpRequestHandler
@@ -102,6 +103,25 @@ def test_a_refused_first_request_leaves_no_session():
     assert service.request("POST", "/000/s1/xhr").status == 401
     assert service.service.sessions == []
     assert service.handler.events == []
+
+
+@pytest.mark.spec("SJS-07")
+@pytest.mark.parametrize("status, sessions", [(399, 1), (400, 0), (401, 0), (499, 0), (500, 1)])
+def test_a_status_of_the_clients_fault_leaves_no_session_although_the_request_may_pass(status, sessions):
+    class Marking(Interceptor):
+        def before_handshake(self, request, response, handler, attributes):
+            self.calls.append("before")
+            response.refuse(status, "Who are you?")
+            return True
+
+    interceptor = Marking()
+    service = Service(RecordingHandler(), interceptors=[interceptor])
+    response = service.request("POST", "/000/s1/xhr")
+    assert len(service.service.sessions) == len(service.handler.events) == sessions
+    assert interceptor.calls == ["before", "after"]
+    assert response.upgraded is bool(sessions)
+    if not sessions:
+        assert (response.status, response.body, response.headers["X-After"]) == (status, b"Who are you?", "1")
 
 
 @pytest.mark.spec("SJS-05", "SJS-07")
@@ -301,6 +321,22 @@ def test_a_user_who_cannot_be_determined_fails_the_first_request():
     service = Service(RecordingHandler(), interceptors=[journal])
     service.poll()
     assert journal.heard[1:] == [None]
+
+
+@pytest.mark.spec("SJS-11")
+def test_a_codec_of_ones_own_that_fails_is_an_answer(caplog):
+    class Broken:
+        encode = staticmethod(messages_frame)
+
+        def decode(self, data):
+            raise LookupError("no such table")
+
+    service = Service(RecordingHandler(), options={"message_codec": Broken()})
+    service.poll()
+    response = service.send(b'["a"]')
+    assert (response.status, response.body) == (500, b"Failed to read message(s)")
+    assert [(each.levelname, each.exc_info[0]) for each in caplog.records if each.exc_info] == [("ERROR", LookupError)]
+    assert service.session.is_open
 
 
 @pytest.mark.spec("SJS-11")
