@@ -80,7 +80,7 @@ def test_a_decorator_of_the_users_sees_every_message() -> None:
 
 class Beating(Config):
     def configure_message_broker(self, registry: Any) -> None:
-        registry.enable_simple_broker("/topic", "/queue").set_heartbeat_value([0, 100])
+        registry.enable_simple_broker("/topic", "/queue").set_heartbeat_value([0, 300])
         registry.set_application_destination_prefixes("/app")
 
 
@@ -90,14 +90,14 @@ def test_over_a_socket_a_client_that_beats_lives_on(is_seen: bool) -> None:
     with serving(app) as served:
         if is_seen:
             app.client_inbound_channel.subscribe(seen.append)
-        with served.connected("100,0") as client:
+        with served.connected("300,0") as client:
             session = served.session_of(client)
             now_ms = served.running.runtime.flusher.now_ms
             began = now_ms()
-            while now_ms() - began < 700:  # more than twice what it may be silent
+            while now_ms() - began < 2_000:  # more than twice what it may be silent
                 read_ms = session.last_read_ms
                 client.send("\n")
-                next_ms = now_ms() + 50
+                next_ms = now_ms() + 150
                 assert served.wait_until(lambda: session.last_read_ms > read_ms and now_ms() > next_ms)  # noqa: B023
             assert session.is_open
             client.subscribe("/topic/room/8")
@@ -109,7 +109,7 @@ def test_over_a_socket_a_client_that_beats_lives_on(is_seen: bool) -> None:
 
 
 def test_what_is_remembered_of_a_session_holds_until_its_next_message() -> None:
-    with serving(app_of(Beating())) as served, served.connected("100,0") as client:
+    with serving(app_of(Beating())) as served, served.connected("300,0") as client:
         session = served.session_of(client)
 
         def send(text: str) -> None:
@@ -127,7 +127,7 @@ def test_what_is_remembered_of_a_session_holds_until_its_next_message() -> None:
 
 @pytest.mark.spec("LOG-01")
 def test_while_messages_are_logged_it_is_handled(caplog: pytest.LogCaptureFixture) -> None:
-    with serving(app_of(Beating())) as served, served.connected("100,0") as client:
+    with serving(app_of(Beating())) as served, served.connected("300,0") as client:
         session = served.session_of(client)
 
         def beat() -> None:
