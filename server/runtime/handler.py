@@ -235,7 +235,12 @@ class WellheadHandler(WebSocketHandler):  # type: ignore[misc]  # no type inform
         self._orig_status = self.status = "200 OK"
         self.code = 200
         self.headers_sent = True
-        self.wsgi_input._discard()
+        try:
+            self.wsgi_input._discard()
+        except OSError as error:  # the client left in the middle of its request: whoever called ends the stream
+            logger.debug("%s left before the end of its request: %s", self.client_address, error)
+            self.close_connection = True
+            return
         if stream.is_finished:
             data = stream.take_early()
             self.response_length = len(data)

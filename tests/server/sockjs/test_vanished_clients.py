@@ -1,9 +1,10 @@
 """Clients that leave without a word, over real sockets: each handler hears of the end, and why."""
 
+import logging
 import time
 
 import pytest
-from kit.serving import RecordingHandler, running_server
+from kit.serving import RawClient, RecordingHandler, running_server
 from kit.sockjs import Browser, fresh_url, sockjs_app
 
 from wellhead.server.close import EndReason
@@ -74,3 +75,15 @@ def test_a_client_that_is_gone_when_something_is_written(server, browser, handle
     server.call(reset_and_send)
     assert handler.wait_for("closed") == ("closed", 1006, EndReason.CLIENT_VANISHED)
     assert browser.get("/echo").status == 200
+
+
+@pytest.mark.spec("SJS-14", "LOG-01")
+@pytest.mark.parametrize("transport", ["xhr", "xhr_streaming"])
+def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_error_of_ours(
+    server, browser, handler, transport, caplog
+):
+    with RawClient(server.port, handshake=False) as client:
+        client.send_bytes(f"POST {fresh_url()}/{transport} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab".encode())
+    assert handler.wait_for("closed")[2] is EndReason.CLIENT_VANISHED
+    assert browser.get("/echo").status == 200
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
