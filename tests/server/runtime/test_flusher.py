@@ -116,8 +116,7 @@ def test_other_threads_may_ask_and_nothing_is_lost(flusher: LoopFlusher) -> None
     def finished(thread: int) -> None:
         left.discard(thread)
         if not left:
-            flusher.request(Dirty("end", log))
-            flusher.call_later(done.set, 1)
+            flusher.request(End(done))  # flushed after all that was asked for before it, however many turns that takes
 
     pool = gevent.get_hub().threadpool
     for thread in range(3):
