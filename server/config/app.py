@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from werkzeug.exceptions import HTTPException
-
 from ...messaging.broker.simple import SimpleBrokerMessageHandler
 from ...messaging.broker.subscriptions import DefaultSubscriptionRegistry
 from ...messaging.config.broker import MessageBrokerRegistry, SimpleBrokerRegistration
@@ -342,10 +340,6 @@ class WellheadApp:
         try:
             response = handler.handle(HandshakeRequest(environ, variables))
         except HandshakeFailureError as error:
-            refusal = _refusal_in(error)
-            if refusal is not None:
-                logger.debug("Handshake for %r refused: %r", environ.get("PATH_INFO"), refusal)
-                return refusal(environ, start_response)
             logger.exception("Handshake failed for %r", environ.get("PATH_INFO"))
             response = HandshakeResponse()
             response.refuse(500, "Handshake failed" if error.__cause__ else str(error))
@@ -357,15 +351,6 @@ class WellheadApp:
         response = HandshakeResponse()
         response.refuse(404, "Not Found")
         return _answer(response, environ, start_response)
-
-
-def _refusal_in(error: HandshakeFailureError) -> HTTPException | None:
-    """What an interceptor or handshake handler raised to answer with, as ``abort(401)`` does: a status of 4xx."""
-    cause = error.__cause__
-    if not isinstance(cause, HTTPException):
-        return None
-    status = cause.code if cause.response is None else cause.response.status_code
-    return cause if status is not None and 400 <= status < 500 else None
 
 
 def _answer(

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from werkzeug.exceptions import HTTPException
+
 from ..exceptions import HandshakeFailureError
 from ..handlers import WebSocketHandler
 from .request import HandshakeRequest, HandshakeResponse
@@ -64,7 +66,7 @@ class HandshakeInterceptorChain:
         handshake: Callable[[dict[str, Any]], R],
     ) -> R | None:
         """Call *handshake* with the session's attributes, between the two calls of each interceptor. What it returned;
-        None when they did not let the request pass.
+        None when they did not let the request pass, or an ``HTTPException`` of 4xx was the answer.
 
         Raises:
             HandshakeFailureError: a failure on our side, after the interceptors heard of it; any other exception
@@ -76,16 +78,27 @@ class HandshakeInterceptorChain:
                 return None
             result = handshake(attributes)
         except HandshakeFailureError as failure:
-            self.apply_after_handshake(request, response, failure)
-            raise
+            if not self._is_answered(failure, request, response):
+                raise
+            return None
         except Exception as error:
-            reason = str(error) or error.__class__.__name__
-            wrapped = HandshakeFailureError(f"Uncaught failure for request {request.uri} - {reason}")
-            wrapped.__cause__ = error  # Here already: the interceptors may want to log it.
-            self.apply_after_handshake(request, response, wrapped)
-            raise wrapped from error
+            wrapped = _wrapped(error, request)
+            if not self._is_answered(wrapped, request, response):
+                raise wrapped from error
+            return None
         self.apply_after_handshake(request, response, None)
         return result
+
+    def _is_answered(
+        self, failure: HandshakeFailureError, request: HandshakeRequest, response: HandshakeResponse
+    ) -> bool:
+        """Tell the interceptors of it; whether its cause was raised as an answer, which *response* has then."""
+        refusal = None if response.upgraded else _refusal_in(failure)
+        if refusal is not None:
+            response.answer_with(refusal.get_response(request.environ), request.environ)
+            logger.debug("%r refused with status %d", request, response.status)
+        self.apply_after_handshake(request, response, failure)
+        return refusal is not None
 
     def apply_before_handshake(
         self, request: HandshakeRequest, response: HandshakeResponse, attributes: dict[str, Any]
@@ -110,6 +123,22 @@ class HandshakeInterceptorChain:
             except Exception:
                 # The handshake is decided: the other interceptors must still hear of it.
                 logger.warning("%r raised in after_handshake of %r", interceptor, request, exc_info=True)
+
+
+def _wrapped(error: Exception, request: HandshakeRequest) -> HandshakeFailureError:
+    reason = str(error) or error.__class__.__name__
+    failure = HandshakeFailureError(f"Uncaught failure for request {request.uri} - {reason}")
+    failure.__cause__ = error
+    return failure
+
+
+def _refusal_in(failure: HandshakeFailureError) -> HTTPException | None:
+    """What was raised to answer with, as ``abort(401)`` does: it blames the client, with a status of 4xx."""
+    cause = failure.__cause__
+    if not isinstance(cause, HTTPException):
+        return None
+    status = cause.code if cause.response is None else cause.response.status_code
+    return cause if status is not None and 400 <= status < 500 else None
 
 
 SessionLookup = Callable[[HandshakeRequest], Mapping[str, Any] | None]

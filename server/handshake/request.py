@@ -18,7 +18,7 @@ from werkzeug.http import parse_cookie
 from ..session import Address, Principal, UserPrincipal
 
 if TYPE_CHECKING:
-    from werkzeug.wrappers import Request
+    from werkzeug.wrappers import Request, Response
 
 PRINCIPAL_KEY = "wellhead.principal"
 """Environ key under which a middleware puts the authenticated principal (an object with ``name``)."""
@@ -183,6 +183,12 @@ class HandshakeResponse:
         self.body = text.encode()
         if text:
             self.headers["Content-Type"] = "text/plain;charset=UTF-8"
+
+    def answer_with(self, response: Response, environ: dict[str, Any]) -> None:
+        """Take over status, headers and body of a response of werkzeug; other headers that were set stay."""
+        self.status = response.status_code
+        self.headers.update(response.get_wsgi_headers(environ))
+        self.body = response.get_data()
 
     def to_wsgi(self, start_response: Callable[..., Any], *, is_head: bool = False) -> Iterable[bytes]:
         """Answer over WSGI; only for a response that did not upgrade. A HEAD has a body as long, which is not sent."""

@@ -10,6 +10,7 @@ import pytest
 from kit.chat import FRAMES, Bystander, Chat, Config, WithExecutor, error_of, headers, make
 from kit.handshakes import FakeUpgradeStrategy, make_environ
 from kit.stomp import FakeRuntime, StompServer
+from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable, Unauthorized
 from werkzeug.wrappers import Response
 
@@ -472,7 +473,7 @@ class Guarded(WebSocketConfigurer):
             registration = registry.add_handler(Echo(), path)
             registration.add_interceptors(self.interceptor, self.interceptor)
             if path == "/echo":
-                registration.with_sockjs()
+                registration.set_allowed_origins("https://pages.example").with_sockjs()
 
 
 GUARDED = [("GET", "/raw"), ("GET", "/echo/websocket"), ("GET", "/echo/0/s1/websocket"), ("POST", "/echo/0/s1/xhr")]
@@ -483,9 +484,9 @@ GUARDED = [("GET", "/raw"), ("GET", "/echo/websocket"), ("GET", "/echo/0/s1/webs
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (BadRequest(), "400 BAD REQUEST"),
-        (Unauthorized("Who are you?"), "401 UNAUTHORIZED"),
-        (HTTPException(response=Response("Who are you?", 499)), "499 UNKNOWN"),
+        (BadRequest(), "400 Bad Request"),
+        (Unauthorized("Who are you?"), "401 Unauthorized"),
+        (HTTPException(response=Response("Who are you?", 499)), "499 Unknown"),
     ],
 )
 def test_an_interceptor_may_answer_with_an_exception_of_werkzeug(method, path, error, status, caplog):
@@ -495,6 +496,21 @@ def test_an_interceptor_may_answer_with_an_exception_of_werkzeug(method, path, e
     assert error.code == 400 or b"Who are you?" in body
     assert interceptor.heard == [("HandshakeFailureError", error)]
     assert caplog.records == []
+
+
+@pytest.mark.spec("HS-04", "SJS-15")
+def test_a_page_of_another_origin_may_read_what_an_interceptor_answers():
+    error = Unauthorized("Who are you?", www_authenticate=[WWWAuthenticate("basic"), WWWAuthenticate("bearer")])
+    environ = make_environ("/echo/0/s1/xhr", method="POST", headers={"Origin": "https://pages.example"})
+    app, answers = WellheadApp(None, Guarded(Aborting(error))), []
+    body = b"".join(app(environ, lambda status, headers, *rest: answers.append((status, headers))))
+    status, headers = answers[0]
+    assert status == "401 Unauthorized"
+    assert b"Who are you?" in body
+    assert headers.count(("Access-Control-Allow-Origin", "https://pages.example")) == 1
+    assert headers.count(("Content-Length", str(len(body)))) == 1
+    assert [value for name, value in headers if name == "WWW-Authenticate"] == ["Basic", "Bearer"]
+    assert [value for name, value in headers if name == "Content-Type"] == ["text/html; charset=utf-8"]
 
 
 @pytest.mark.spec("HS-01", "HS-04", "SJS-02")
