@@ -86,6 +86,7 @@ class Runtime:
     def shutdown(self, *, wait_ms: int) -> bool:
         """End all executors that were made here, all within *wait_ms*; False when some task still ran."""
         deadline = monotonic() + wait_ms / 1000.0
+        self.scheduler.shutdown()
         pools: list[PooledExecutor] = [*self._executors, self.workers, self._timer_workers]
         return all([pool.shutdown(wait_ms=rest_ms(deadline)) for pool in pools])
 

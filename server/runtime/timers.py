@@ -119,15 +119,16 @@ class LoopTimers:
 class GeventTaskScheduler:
     """A ``TaskScheduler``: deadlines in the hub's heap, tasks run by an executor, which is where they may block.
 
-    May be used from any thread. A task whose executor takes no more work is dropped with a log line; errors of tasks
-    are logged and end no series.
+    May be used from any thread. A task whose executor takes no more work is dropped with a log line, at WARN unless the
+    scheduler is shut down; errors of tasks are logged and end no series.
     """
 
-    __slots__ = ("_flusher", "_executor")
+    __slots__ = ("_flusher", "_executor", "_shut_down")
 
     def __init__(self, flusher: LoopFlusher, executor: Executor) -> None:
         self._flusher = flusher
         self._executor = executor
+        self._shut_down = False
 
     @property
     def executor(self) -> Executor:
@@ -136,28 +137,31 @@ class GeventTaskScheduler:
 
     def schedule(self, task: Task, delay_ms: float) -> _RepeatedTask:
         """Run *task* once, *delay_ms* from now."""
-        return _RepeatedTask(self._flusher, self._executor, task, None).start(delay_ms)
+        return _RepeatedTask(self, task, None).start(delay_ms)
 
     def schedule_with_fixed_delay(
         self, task: Task, delay_ms: float, *, initial_delay_ms: float | None = None
     ) -> _RepeatedTask:
         """Run *task* again and again, *delay_ms* after each end; first after *initial_delay_ms* (None: *delay_ms*)."""
         first = delay_ms if initial_delay_ms is None else initial_delay_ms
-        return _RepeatedTask(self._flusher, self._executor, task, delay_ms).start(first)
+        return _RepeatedTask(self, task, delay_ms).start(first)
 
     def now_ms(self) -> float:
         """The monotonic clock that the delays are measured with, in milliseconds."""
         return self._flusher.now_ms()
 
+    def shutdown(self) -> None:
+        """Run no more tasks: those whose time comes after this are dropped, and nobody is warned. Harmless twice."""
+        self._shut_down = True
+
 
 class _RepeatedTask:
     """A task of the scheduler with its next deadline; implements ``ScheduledTask``."""
 
-    __slots__ = ("_flusher", "_executor", "_task", "_delay_ms", "_call", "_cancelled")
+    __slots__ = ("_scheduler", "_task", "_delay_ms", "_call", "_cancelled")
 
-    def __init__(self, flusher: LoopFlusher, executor: Executor, task: Task, delay_ms: float | None) -> None:
-        self._flusher = flusher
-        self._executor = executor
+    def __init__(self, scheduler: GeventTaskScheduler, task: Task, delay_ms: float | None) -> None:
+        self._scheduler = scheduler
         self._task = task
         self._delay_ms = delay_ms
         """None: once."""
@@ -172,12 +176,16 @@ class _RepeatedTask:
             call.cancel()
 
     def start(self, delay_ms: float) -> _RepeatedTask:
-        self._call = self._flusher.call_later(self._submit, delay_ms)
+        self._call = self._scheduler._flusher.call_later(self._submit, delay_ms)
         return self
 
     def _submit(self) -> None:
+        scheduler = self._scheduler
+        if scheduler._shut_down:
+            logger.debug("Dropped scheduled task %r: the scheduler is shut down", self._task)
+            return
         try:
-            self._executor.execute(self._run)
+            scheduler.executor.execute(self._run)
         except TaskRejectedError as error:
             logger.warning("Dropped scheduled task %r: %s", self._task, error)
 

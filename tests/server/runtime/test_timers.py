@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from time import monotonic
 
@@ -204,6 +205,22 @@ def test_a_task_that_no_executor_takes_is_dropped_with_a_log_line(caplog: pytest
     LoopFlusher.of().call_later(done.set, 5)
     assert done.wait(TIMEOUT)
     assert "Dropped scheduled task" in caplog.text
+
+
+@pytest.mark.spec("LIFE-01", "LIFE-02")
+def test_what_is_still_scheduled_at_the_shutdown_is_dropped_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    executor = GreenletExecutor()
+    scheduler = GeventTaskScheduler(LoopFlusher.of(), executor)
+    done = Event()
+    log: list[str] = []
+    scheduler.schedule(lambda: log.append("ran"), 1)
+    scheduler.schedule_with_fixed_delay(lambda: log.append("ran"), 1)
+    scheduler.shutdown()
+    executor.shutdown()
+    LoopFlusher.of().call_later(done.set, 5)
+    assert done.wait(TIMEOUT)
+    assert log == []
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
 @pytest.mark.spec("LIFE-02")
