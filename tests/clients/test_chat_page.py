@@ -16,6 +16,7 @@ from kit.needs import (
     needs_stompjs,
 )
 from kit.programs import ROOT, ServerProgram
+from kit.proxies import free_ports
 
 pytestmark = [
     pytest.mark.integration,
@@ -50,7 +51,7 @@ class Chat:
     """The server of the sample, which the script may have stopped and started again on the same port."""
 
     def __init__(self) -> None:
-        self.server = ServerProgram(APP)
+        self.server = ServerProgram(APP, port=free_ports(1)[0])  # One that nobody gets while it is stopped.
         self.exit_codes: list[int] = []
 
     def do(self, what: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
+import random
 import socket
 import subprocess
 import time
@@ -69,7 +71,17 @@ def _running(command: list[str], ports: Sequence[int]) -> Iterator[None]:
 
 
 def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Below those that the system gives to whoever asks for any port: nobody gets one of them before it is used."""
+    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = list(range(first_given // 2, first_given))
+    random.shuffle(candidates)
+    listeners: list[socket.socket] = []
+    while len(listeners) < count:
+        try:
+            listeners.append(socket.create_server(("127.0.0.1", candidates.pop())))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
     ports = [listener.getsockname()[1] for listener in listeners]
     for listener in listeners:
         listener.close()

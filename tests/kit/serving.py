@@ -144,6 +144,20 @@ class RunningServer:
         """Run *function* on the server's thread, in a greenlet that may block, and return its result."""
         return _call_in_greenlet(self.server.runtime.flusher, function)
 
+    def wait_until(self, condition: Callable[[], object]) -> bool:
+        """Whether *condition* becomes true; looked at once in each turn of the server's loop."""
+
+        def wait() -> bool:
+            import gevent
+
+            with gevent.Timeout(TIMEOUT, False):
+                while not condition():
+                    gevent.sleep(0)
+                return True
+            return False
+
+        return bool(self.call(wait))
+
     def stop(self, timeout_ms: int = 5_000) -> None:
         """Stop gracefully and wait for it. Harmless twice."""
         self.call(lambda: self.server.stop(timeout_ms=timeout_ms))
@@ -151,6 +165,26 @@ class RunningServer:
     def client(self, path: str = "/ws", **options: Any) -> RawClient:
         """A client with its handshake done."""
         return RawClient(self.port, path, **options)
+
+
+class Patience:
+    """Of servers with those who have not sent their first head: it ends when the test says so. A machine that is too
+    slow to send in time would change what is tested.
+    """
+
+    def __init__(self, monkeypatch: Any) -> None:
+        self._now_s = 0.0
+        monkeypatch.setattr("wellhead.server.runtime.accepting.monotonic", lambda: self._now_s)
+
+    def end(self, running: RunningServer, client: RawClient, received: bytes) -> None:
+        """With *client*, once *received* is what has come from it."""
+        address = client.socket.getsockname()
+
+        def has_come() -> bool:
+            return any(each._address == address and each._received == received for each in running.server.waiting)
+
+        assert running.wait_until(has_come), f"{received!r} did not come"
+        self._now_s += 3_600.0
 
 
 @contextmanager

@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import gevent
-
-from kit.serving import TIMEOUT, RawClient, RunningServer, running_server
+from kit.serving import RawClient, RunningServer, running_server
 from wellhead.messaging.events import SessionDisconnectEvent
 from wellhead.messaging.stomp.frame import StompFrame, encode_frame
 from wellhead.messaging.stomp.frame_parser import FrameParser
@@ -88,15 +86,7 @@ class Served:
 
     def wait_until(self, condition: Callable[[], object]) -> bool:
         """Whether *condition* becomes true; looked at once in each turn of the server's loop."""
-
-        def wait() -> bool:
-            with gevent.Timeout(TIMEOUT, False):
-                while not condition():
-                    gevent.sleep(0)
-                return True
-            return False
-
-        return bool(self.running.call(wait))
+        return self.running.wait_until(condition)
 
     def end_of(self, session_id: str) -> SessionDisconnectEvent:
         """The one event that tells the end of a session, once it has come."""

@@ -15,7 +15,7 @@ from typing import Any
 import gevent
 import pytest
 from kit.chat import Chat, Config
-from kit.serving import BINARY, CLOSE, PING, TEXT, RawClient, frame, handshake_request
+from kit.serving import BINARY, CLOSE, PING, TEXT, Patience, RawClient, frame, handshake_request
 from kit.stomp_socket import Served, SocketBystander, StompSocket, serving, stomp
 
 from wellhead.messaging.channel import ChannelInterceptor
@@ -104,10 +104,12 @@ def test_half_a_handshake_and_then_the_end(caplog: Any) -> None:
 
 
 @pytest.mark.spec("HS-02", "LOG-01")
-def test_half_a_handshake_and_then_silence(caplog: Any) -> None:
+def test_half_a_handshake_and_then_silence(caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     caplog.set_level(logging.INFO)
+    patience = Patience(monkeypatch)
     with chat(header_timeout_ms=50) as (served, _), RawClient(served.port, handshake=False) as client:
         client.send_bytes(HEAD[: len(HEAD) // 2])
+        patience.end(served.running, client, HEAD[: len(HEAD) // 2])
         client.response = client.receive_head()
         assert client.status == 408
         client.receive_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
@@ -74,16 +75,17 @@ def test_the_end_comes_after_what_a_client_sent_before_it_went() -> None:
         assert app.simple_broker_message_handler.subscription_registry.subscription_count == 0
 
 
-def fill(client: StompSocket, body: bytes = BODY, most: int = 2_000) -> int:
-    """Send until the server takes no more; how many messages went out, the last one in part."""
-    client.socket.settimeout(0.5)
+def fill(client: StompSocket, is_full: Callable[[], bool], body: bytes = BODY, most: int = 2_000) -> int:
+    """Send until the server *is_full* and nothing goes out; how many messages did, the last one in part."""
+    client.socket.settimeout(0.1)
     data = b"".join(frame(TEXT, stomp("SEND", body, destination=f"/app/slow/{number}")) for number in range(most))
     sent = 0
-    try:
-        while sent < len(data):
+    while sent < len(data):
+        try:
             sent += client.socket.send(data[sent : sent + 65_536])
-    except TimeoutError:
-        pass
+        except TimeoutError:
+            if is_full():
+                break
     client.socket.settimeout(TIMEOUT)
     client.rest = data[sent:]  # type: ignore[attr-defined]
     return most - len(client.rest) // (len(data) // most)
@@ -95,9 +97,13 @@ def test_a_client_that_is_quicker_than_its_handler_is_slowed_down() -> None:
     app = WellheadApp(None, Greenlets(), controllers=[slow])
     with serving(app) as served, served.connected() as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
-        assert fill(client) < 1_000
         session = served.session_of(client)
         [state] = app.stomp_sub_protocol_handler._sessions.values()
+
+        def is_full() -> bool:
+            return bool(served.running.call(lambda: state.inbound.is_crowded and not session._reading))
+
+        assert fill(client, is_full) < 1_000
         assert state.inbound.is_crowded
         assert state.inbound.queued_bytes < (1 << 20) + 100_000
         assert session._mailbox_bytes < (1 << 20) + 200_000
@@ -106,7 +112,7 @@ def test_a_client_that_is_quicker_than_its_handler_is_slowed_down() -> None:
         client.socket.sendall(client.rest)
         assert served.wait_until(lambda: len(slow.got) == 2_000)
         assert slow.got == list(range(2_000))
-        assert session._reading
+        assert served.wait_until(lambda: session._reading)
         assert served.ended == []
 
 

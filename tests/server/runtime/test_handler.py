@@ -10,6 +10,7 @@ import flask
 import pytest
 from kit.serving import (
     TEXT,
+    Patience,
     RawClient,
     RecordingHandler,
     RunningServer,
@@ -32,12 +33,14 @@ def serve(talk: Callable[[RunningServer], None], app: Any = body_echo, **options
         talk(running)
 
 
-def ask(running: RunningServer, data: bytes, *, end: bool = False) -> bytes:
-    """Everything that comes back for *data*. With *end* nothing more will be sent."""
+def ask(running: RunningServer, data: bytes, *, end: bool = False, patience: Patience | None = None) -> bytes:
+    """Everything that comes back for *data*. With *end* nothing more will be sent; the *patience* ends when it came."""
     with RawClient(running.port, handshake=False) as client:
         client.send_bytes(data)
         if end:
             client.socket.shutdown(1)
+        if patience is not None:
+            patience.end(running, client, data)
         return client.receive_all()
 
 
@@ -168,11 +171,14 @@ def test_an_empty_line_before_a_request(first: bool) -> None:
 
 @pytest.mark.spec("HS-02")
 @pytest.mark.parametrize("end", [True, False])
-def test_an_empty_line_alone_is_nothing_to_answer(end: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_empty_line_alone_is_nothing_to_answer(
+    end: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.INFO, "wellhead.server")
+    patience = None if end else Patience(monkeypatch)
 
     def talk(running: RunningServer) -> None:
-        assert ask(running, b"\r\n", end=end) == b""
+        assert ask(running, b"\r\n", end=end, patience=patience) == b""
         assert ask(running, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n", end=end).count(b"HTTP/1.1 ") == 1
 
     serve(talk, header_timeout_ms=60_000 if end else 50)
@@ -270,12 +276,13 @@ def test_half_a_handshake(data: bytes) -> None:
 
 
 @pytest.mark.spec("HS-02")
-def test_a_head_that_comes_too_slowly(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_head_that_comes_too_slowly(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     caplog.set_level(logging.INFO)
+    patience = Patience(monkeypatch)
 
     def talk(running: RunningServer) -> None:
-        assert ask(running, b"GET / HTTP/1.1\r\nHost:").startswith(b"HTTP/1.1 408 ")
-        assert ask(running, b"") == b""
+        assert ask(running, b"GET / HTTP/1.1\r\nHost:", patience=patience).startswith(b"HTTP/1.1 408 ")
+        assert ask(running, b"", patience=patience) == b""
         with RawClient(running.port, handshake=False) as client:
             client.send_bytes(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert client.receive_head().startswith(b"HTTP/1.1 200")
@@ -343,8 +350,11 @@ def test_the_access_log_has_requests_and_upgrades(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.spec("HS-01")
-def test_a_client_that_falls_silent_within_a_body_keeps_no_greenlet(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_falls_silent_within_a_body_keeps_no_greenlet(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.INFO, "wellhead.server")
+    Patience(monkeypatch)  # Its head comes in time.
 
     def talk(running: RunningServer) -> None:
         with RawClient(running.port, handshake=False) as client:
