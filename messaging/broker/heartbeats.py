@@ -9,6 +9,8 @@ from ..executor import ScheduledTask, TaskScheduler
 DEFAULT_HEARTBEAT_MS = (10_000, 10_000)
 MARGIN = 3
 """How many intervals a client may be silent."""
+LONGEST_MS = 2**31
+"""Longer intervals than this, 24 days, are as long as this: a client may write thousands of digits."""
 
 IDLE_CLOCK = "simpIdleClock"
 """Header of a CONNECT: a function that tells for how many milliseconds no bytes of the session were read.
@@ -91,7 +93,7 @@ class BrokerHeartbeats:
     def agree(self, client: tuple[int, int] | None) -> tuple[int, int]:
         """Read timeout and write interval for a client's pair, in milliseconds; 0 where one side said nothing."""
         server_send, server_receive = self.values or (0, 0)
-        client_send, client_receive = client or (0, 0)
+        client_send, client_receive = [min(each, LONGEST_MS) for each in client or (0, 0)]
         read_timeout = max(client_send, server_receive) * MARGIN if client_send > 0 and server_receive > 0 else 0
         write_interval = max(client_receive, server_send) if client_receive > 0 and server_send > 0 else 0
         return read_timeout, write_interval

@@ -386,3 +386,12 @@ def test_a_session_that_cannot_be_written_to_does_not_keep_the_others_waiting():
     rig.outbound.error = RuntimeError("closed")
     rig.scheduler.advance(10_000)
     assert [message.headers[SESSION_ID] for message in rig.outbound.failed] == ["s1", "s2"]
+
+
+def test_an_interval_of_hundreds_of_digits_does_not_keep_the_others_waiting():
+    rig = heartbeats(10_000, 10_000)
+    rig.connect("s1", (10**400, 10**400))
+    rig.connect("s2", (0, 10_000))
+    rig.outbound.take()
+    rig.scheduler.advance(10_000)
+    assert [message.headers[SESSION_ID] for message in rig.outbound.take()] == ["s2"]
