@@ -12,6 +12,9 @@ from .selector import Selector
 
 _NOTHING = (None, b"")
 
+LONGEST_PREPARED = 1024
+"""Bytes of ``Subscription.prepared``: a client chooses what is in it, and may have thousands of subscriptions."""
+
 
 class Subscription:
     """One subscription of one session. Equal only to itself."""
@@ -28,7 +31,7 @@ class Subscription:
         self.prepared: tuple[Any, bytes] = _NOTHING
         """What a protocol handler keeps of this subscription, so as not to make it again for each message: a head, and
         what stands before the part of a broadcast's text that all recipients share, made for that very head. One pair,
-        since several threads change it.
+        since several threads change it; nothing longer than ``LONGEST_PREPARED``.
         """
         self.owner: Any = None
         """The broker's record of the session: looked up once, and not for each message."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from ...messaging.broker.contract import Subscription
+from ...messaging.broker.contract import LONGEST_PREPARED, Subscription
 from ...messaging.locks import allocate_lock
 from ..framing import TextFraming, WebSocketFraming
 from ..message import BinaryMessage
@@ -64,6 +64,10 @@ class _Run:
     def ready(self, framing: TextFraming) -> dict[int, list[bytes]]:
         """Pieces to be joined by what is the recipient's own, by its length; always the same object."""
         return self._ready.setdefault(framing, {})
+
+
+_NOT_KEPT = b""
+"""The key for a long head, which no subscription has."""
 
 
 @lru_cache(maxsize=1024)
@@ -164,6 +168,7 @@ class BroadcastMailing:
 
     def _write_run(self, run: _Run, stop: int) -> None:
         endpoint, start, is_text = self._endpoint, run.position, self._shared.is_text
+        is_short = len(self._shared.head) <= LONGEST_PREPARED
         framing: TextFraming | None = None  # of the session before
         for run.position, subscription in enumerate(self._subscriptions[start:stop], start + 1):
             holder: SessionHolder | None = subscription.target
@@ -176,7 +181,8 @@ class BroadcastMailing:
                 framing = session.text_framing
                 if framing is not None:
                     written = framing if is_text else framing.binary
-                    key, ready = _key(written, self._shared.head), run.ready(written)
+                    key = _key(written, self._shared.head) if is_short else _NOT_KEPT
+                    ready = run.ready(written)
             try:
                 if framing is not None:
                     head, own = subscription.prepared
@@ -195,7 +201,8 @@ class BroadcastMailing:
 
     def _own(self, subscription: Subscription, framing: TextFraming, key: bytes) -> bytes:
         own = framing.own(self._shared.before_tail(subscription))
-        subscription.prepared = key, own
+        if len(own) <= LONGEST_PREPARED:
+            subscription.prepared = key, own
         return own
 
     def _settle(self, judge: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ...messaging.broker.broadcast import Broadcast
-from ...messaging.broker.contract import Subscription
+from ...messaging.broker.contract import LONGEST_PREPARED, Subscription
 from ...messaging.headers import CONTENT_TYPE
 from ...messaging.message import Message
 from ...messaging.mime import APPLICATION_OCTET_STREAM, MimeType, parse_mime_type
@@ -52,11 +52,12 @@ class SharedFrame:
         self.is_text = not is_binary(payload, content_type)
 
     def before_tail(self, subscription: Subscription) -> bytes:
-        """What comes before the tail in one recipient's frame. It is kept with the subscription."""
+        """What comes before the tail in one recipient's frame. It is kept with the subscription, unless it is long."""
         head, before_tail = subscription.prepared
         if head is not self.head:
             before_tail = self.head + _own_headers(subscription)
-            subscription.prepared = self.head, before_tail
+            if len(before_tail) <= LONGEST_PREPARED:
+                subscription.prepared = self.head, before_tail
         return before_tail
 
 
@@ -73,6 +74,8 @@ def _head_with(native: Mapping[str, list[str]], destination: str | None, content
     frame = encode_frame("MESSAGE", [(name, value) for name, values in headers.items() for value in values])
     end = frame.rfind(b"content-length:")  # the last one is not the sender's
     head = frame[:end] if end >= 0 else frame[:-2]
+    if len(head) > LONGEST_PREPARED:  # as long as the client likes
+        return head
     if len(_heads) >= _MAX_HEADS:
         _heads.clear()
     return _heads.setdefault(head, head)

@@ -15,7 +15,7 @@ from kit.chat import Chat, Config
 from kit.flushing import FakeFrameWritingSession, FakeNonBlockingSession, ManualFlusher
 from kit.stomp_socket import serving
 
-from wellhead.messaging.broker.contract import Subscription
+from wellhead.messaging.broker.contract import LONGEST_PREPARED, Subscription
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.config.app import WellheadApp
 from wellhead.server.exceptions import SessionLimitExceededError
@@ -40,9 +40,12 @@ class Text:
     def before_tail(self, subscription: Subscription) -> bytes:
         if subscription is self.error_for:
             raise ValueError("no text for this one")
-        if subscription.prepared[0] is not self.head:
-            subscription.prepared = self.head, self.head + subscription.id.encode()
-        return subscription.prepared[1]
+        head, before_tail = subscription.prepared
+        if head is not self.head:
+            before_tail = self.head + subscription.id.encode()
+            if len(before_tail) <= LONGEST_PREPARED:
+                subscription.prepared = self.head, before_tail
+        return before_tail
 
 
 class Endpoint:
@@ -86,9 +89,9 @@ class Post:
         self.endpoint.holders[session.id] = holder
         return holder
 
-    def publish(self, tail: bytes, *, is_text: bool = True) -> BroadcastMailing:
+    def publish(self, tail: bytes, head: bytes = HEAD, *, is_text: bool = True) -> BroadcastMailing:
         """As the endpoint does."""
-        mailing, text = self.flusher.mailing, Text(tail, is_text=is_text)
+        mailing, text = self.flusher.mailing, Text(tail, head, is_text=is_text)
         if not isinstance(mailing, BroadcastMailing) or not mailing.add(self.endpoint, self.subscriptions, text):
             self.flusher.settle()
             mailing = BroadcastMailing(self.endpoint, self.subscriptions, text)
@@ -109,6 +112,15 @@ class Post:
 
     def all_got(self, *tails: bytes) -> bool:
         return all(self.got(number) == self.texts(number, *tails) for number in range(len(self.sessions)))
+
+
+def test_what_is_long_is_not_kept_with_the_subscriptions() -> None:
+    post, long = Post(), b"x" * LONGEST_PREPARED
+    for head in (HEAD, long, HEAD):
+        post.publish(b"a", head)
+        post.flusher.turn()
+    assert all(post.got(number)[1] == long + post.subscriptions[number].id.encode() + b"a" for number in range(16))
+    assert {each.prepared[0] for each in post.subscriptions} == {HEAD}
 
 
 # -- frames

@@ -11,6 +11,7 @@ from kit.flushing import FakeNonBlockingSession
 from kit.sessions import FakeWebSocketSession
 
 from wellhead.messaging.broker.broadcast import Broadcast, BroadcastMessage
+from wellhead.messaging.broker.contract import LONGEST_PREPARED
 from wellhead.messaging.broker.subscriptions import Subscription
 from wellhead.messaging.events import ApplicationEvents, SessionConnectedEvent
 from wellhead.messaging.message import Message
@@ -291,6 +292,16 @@ def test_what_is_kept_with_a_subscription_follows_the_broadcast(handler, session
         b"destination:/topic/a",
     ]
     assert len({frame.split(b"message-id:")[1].split(b"\n")[0] for frame in frames}) == 3
+
+
+@pytest.mark.spec("SPH-04")
+def test_what_is_long_is_not_kept_with_a_subscription(handler, session):
+    subscription = Subscription("s1", "0", "/topic/a")
+    for filler in ("short", "f" * LONGEST_PREPARED, "short"):
+        broadcast = Broadcast(message(native={"filler": [filler]}))
+        handler.handle_message_to_client(session, broadcast.message_for(subscription))
+        assert max(map(len, subscription.prepared)) <= LONGEST_PREPARED
+        assert f"filler:{filler}\n".encode() in session.sent[-1].as_bytes()
 
 
 @pytest.mark.spec("SPH-04")
