@@ -26,7 +26,6 @@ usually take. All of them together are 2 to 6 ms.
 """
 
 _MAX_ECHO = 300
-_COPIED = 128  # characters of a path that are cut in the time of one step
 
 
 # Differs from Spring: what clients subscribe to is matched there without a limit but that for a single segment.
@@ -90,11 +89,6 @@ class Candidate:
         self._path = CutPath(matcher, destination) if type(matcher) is AntPathMatcher else None
         self._left: dict[str, list[int]] = {}
         self._unused = [0]
-
-    @property
-    def cost_of_cutting(self) -> int:
-        """Steps, for one pattern that is held against many destinations."""
-        return len(self.destination) // _COPIED
 
     def matches(self, pattern: PatternSubscriptions, budget: list[int]) -> bool:
         """Raises RuntimeError when *budget* is not enough, and whatever the matcher of an application may raise."""

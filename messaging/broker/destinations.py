@@ -30,7 +30,7 @@ _WILD = re.compile(r"[*?{}]")
 class PatternSubscriptions:
     """The subscriptions to one pattern. Equal only to itself."""
 
-    __slots__ = ("compiled", "destinations", "is_settled", "is_warned", "number", "start", "subscriptions", "text")
+    __slots__ = ("compiled", "destinations", "is_warned", "number", "start", "subscriptions", "text")
 
     def __init__(
         self, text: str, number: int = 0, start: tuple[str, ...] = (), compiled: CompiledPattern | None = None
@@ -44,10 +44,12 @@ class PatternSubscriptions:
         """Its first segments, `*` for one with a wildcard, as far as they tell something about a destination."""
         self.subscriptions: dict[Subscription, None] = {}
         self.destinations: dict[CachedDestination, None] = {}
-        """Those of the cache that it matches."""
-        self.is_settled = False
-        """Whether it was held against all of them."""
+        """Those of the cache that were held against it, and that it matches."""
         self.is_warned = False
+
+    def could_match(self, destination: str) -> bool:
+        """A cheap look, which lets some pass."""
+        return not self.start or self.start[-1] in destination
 
 
 class PatternIndex:
@@ -100,15 +102,6 @@ class PatternIndex:
         found.sort(key=_number)
         return found
 
-    def could_match(
-        self, pattern: PatternSubscriptions, entries: Iterable[CachedDestination]
-    ) -> list[CachedDestination]:
-        """Those of *entries* that the pattern has to be held against; a cheap look, which lets some pass."""
-        if not pattern.start:
-            return list(entries)
-        segment = pattern.start[-1]
-        return [entry for entry in entries if segment in entry.destination]
-
     def _start(self, text: str) -> tuple[str, ...]:
         start: list[str] = []
         for segment in self._segments(text):
@@ -143,11 +136,13 @@ def _number(pattern: PatternSubscriptions) -> int:
 class CachedDestination:
     """What is known of one destination. Equal only to itself."""
 
-    __slots__ = ("destination", "patterns", "ready", "references")
+    __slots__ = ("destination", "met_until", "patterns", "ready", "references")
 
     def __init__(self, destination: str, patterns: Iterable[PatternSubscriptions]) -> None:
         self.destination = destination
         self.patterns: dict[PatternSubscriptions, None] = dict.fromkeys(patterns)
+        self.met_until = 0
+        """The number of the last pattern that it was held against."""
         self.ready: tuple[tuple[Subscription, ...], bool] | None = None
         """The matching subscriptions, and whether one of them selects; None while that must be put together anew."""
         self.references = 0
@@ -181,11 +176,6 @@ class DestinationCache:
         self._evict()
         return entry
 
-    def discard(self, entry: CachedDestination) -> None:
-        """What is known of the destination is no longer true; without effect when it is not here any more."""
-        if self.entries.get(entry.destination) is entry:
-            self._remove(entry.destination)
-
     def keep(self, entry: CachedDestination, ready: tuple[tuple[Subscription, ...], bool]) -> None:
         entry.ready = ready
         self._count(entry)
@@ -196,10 +186,11 @@ class DestinationCache:
         entry.ready = None
         self._count(entry)
 
-    def link(self, entry: CachedDestination, pattern: PatternSubscriptions) -> None:
-        """A pattern that matches the destination came."""
-        entry.patterns[pattern] = None
-        pattern.destinations[entry] = None
+    def link(self, entry: CachedDestination, *patterns: PatternSubscriptions) -> None:
+        """Patterns that match the destination came."""
+        for pattern in patterns:
+            entry.patterns[pattern] = None
+            pattern.destinations[entry] = None
         self.stale(entry)
         self._evict()
 

@@ -5,16 +5,16 @@ asked for is cached with the patterns that match it and, until a subscription th
 subscriptions themselves: so a pattern meets a destination once, and a change costs the same however many others there
 are. Patterns are found by the segments that they begin with: a new destination meets only those that it might match.
 
-Matching runs without the lock, since the matcher may be the user's. What came meanwhile is caught up with: a finder
-holds new patterns against its destination before it adds that to the cache, and whoever brings a new pattern returns
-only when it was held against all destinations that were in the cache before.
+Matching runs without the lock, since the matcher may be the user's. New patterns are caught up with by who asks for a
+destination, in the cache or not: until nobody does they cost nothing, or a client could have a thousand destinations
+held against one pattern after the other by some bytes for each.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..headers import MessageHeaders
@@ -38,6 +38,9 @@ MAX_SUBSCRIPTIONS_PER_SESSION = 10_000
 """Far beyond what one client can look at, and some MiB at most for a client that does not stop."""
 
 _MESSAGE = SimpMessageType.MESSAGE
+_FEW_PATTERNS = 64
+"""So many new ones are looked through; among more the index finds those that a destination might match.
+"""
 
 
 class DefaultSubscriptionRegistry:
@@ -75,7 +78,7 @@ class DefaultSubscriptionRegistry:
         self._pattern_counts = PatternCounts(max_patterns_per_session)
         self._index = PatternIndex(self.path_matcher)
         self._new_patterns = 0
-        """How many there have ever been: a finder sees by it whether it has to catch up."""
+        """How many there have ever been: whoever asks for a destination sees by it whether it has to catch up."""
         self._cache = DestinationCache(cache_limit)
         self._selecting = 0
 
@@ -148,8 +151,6 @@ class DefaultSubscriptionRegistry:
         """Take a subscription; False when its session has one with this id already. Raises SubscriptionRefusedError."""
         is_pattern = self.path_matcher.is_pattern(subscription.destination)
         compiled = self._compiled(subscription.destination) if is_pattern else None
-        pattern: PatternSubscriptions | None = None
-        unmet: list[CachedDestination] = []
         with self._lock:
             if not self._add_to_session(subscription, is_pattern):
                 return False
@@ -157,12 +158,10 @@ class DefaultSubscriptionRegistry:
                 subscription.serial = next(self._serials)
             self._selecting += subscription.selector is not None
             if is_pattern:
-                pattern, unmet = self._add_to_pattern(subscription, compiled)
+                self._add_to_pattern(subscription, compiled)
             else:
                 self._exact.setdefault(subscription.destination, {})[subscription] = None
                 self._stale(subscription.destination)
-        if pattern is not None and unmet:
-            self._settle(pattern, unmet)
         return True
 
     def remove(self, session_id: str, id: str) -> bool:
@@ -201,10 +200,7 @@ class DefaultSubscriptionRegistry:
         self._sessions[subscription.session_id] = of_session
         return True
 
-    def _add_to_pattern(
-        self, subscription: Subscription, compiled: CompiledPattern | None
-    ) -> tuple[PatternSubscriptions, list[CachedDestination]]:
-        """The pattern, and the cached destinations that it must be held against before it is part of the answer."""
+    def _add_to_pattern(self, subscription: Subscription, compiled: CompiledPattern | None) -> None:
         text = subscription.destination
         pattern = self._patterns.get(text)
         if pattern is None:
@@ -212,14 +208,9 @@ class DefaultSubscriptionRegistry:
                 self._index = PatternIndex(self.path_matcher)
             self._new_patterns += 1
             pattern = self._patterns[text] = self._index.new(text, self._new_patterns, compiled)
-            pattern.is_settled = not self._cache.entries
         pattern.subscriptions[subscription] = None
         for entry in pattern.destinations:
             self._cache.stale(entry)
-        if pattern.is_settled:
-            return pattern, []
-        entries = self._index.could_match(pattern, self._cache.entries.values())
-        return pattern, [entry for entry in entries if entry not in pattern.destinations]
 
     def _forget(self, subscription: Subscription) -> None:
         destination = subscription.destination
@@ -263,7 +254,7 @@ class DefaultSubscriptionRegistry:
             _complete(values, DESTINATION)
             return ()
         entry = self._cache.entries.get(destination)
-        ready = entry.ready if entry is not None else None
+        ready = entry.ready if entry is not None and entry.met_until == self._new_patterns else None
         found, is_selecting = ready if ready is not None else self._find(destination)
         if is_selecting:
             lookup = _lookup(message.headers)
@@ -279,24 +270,45 @@ class DefaultSubscriptionRegistry:
 
     def _find(self, destination: str) -> tuple[tuple[Subscription, ...], bool]:
         met: dict[PatternSubscriptions, bool] = {}
-        met_until = 0
+        looked_since, looked_until = 0, 0  # at the patterns between these
         candidate: Candidate | None = None
         while True:
             with self._lock:
                 entry = self._cache.entries.get(destination)
-                if entry is not None:
-                    return self._put_together(entry)
-                patterns = self._patterns
-                unmet = []
-                if met_until < self._new_patterns:
-                    unmet = [each for each in self._index.candidates(destination) if each not in met]
-                    met_until = self._new_patterns
+                since = 0 if entry is None else entry.met_until
+                unmet: list[PatternSubscriptions] = []
+                if since < self._new_patterns and not looked_since <= since < self._new_patterns == looked_until:
+                    unmet = [each for each in self._newer_patterns(since, destination) if each not in met]
+                    looked_since, looked_until = since, self._new_patterns
                 if not unmet:
-                    matching = [each for each, matches in met.items() if matches and patterns.get(each.text) is each]
-                    return self._put_together(self._cache.add(destination, matching))
+                    patterns = self._patterns
+                    matching = [
+                        each
+                        for each, matches in met.items()
+                        if matches and each.number > since and patterns.get(each.text) is each
+                    ]
+                    if entry is None:
+                        entry = self._cache.add(destination, matching)
+                    elif matching:
+                        self._cache.link(entry, *matching)
+                    entry.met_until = self._new_patterns
+                    return self._put_together(entry)
             candidate = candidate or self._candidate(destination)
             for each in unmet:
                 met[each] = self._matches(each, candidate)
+
+    def _newer_patterns(self, since: int, destination: str) -> list[PatternSubscriptions]:
+        """Those that came after the pattern of this number and might match, the oldest first. The lock is held."""
+        if self._new_patterns - since > _FEW_PATTERNS:
+            return [each for each in self._index.candidates(destination) if each.number > since]
+        found: list[PatternSubscriptions] = []
+        for each in reversed(self._patterns.values()):  # in the order of their numbers
+            if each.number <= since:
+                break
+            if each.could_match(destination):
+                found.append(each)
+        found.reverse()
+        return found
 
     def _put_together(self, entry: CachedDestination) -> tuple[tuple[Subscription, ...], bool]:
         """What is ready for a destination from now on. The lock is held."""
@@ -310,43 +322,17 @@ class DefaultSubscriptionRegistry:
         self._cache.keep(entry, ready)
         return ready
 
-    def _settle(self, pattern: PatternSubscriptions, unmet: Iterable[CachedDestination]) -> None:
-        """Hold a new pattern against destinations that were in the cache before it came. Those beyond its budget leave
-        the cache: who asks for them finds it.
-        """
-        budget = [steps_for(self.path_matcher, self._pattern_counts.limit)]
-        matching, unknown = [], []
-        for entry in unmet:
-            candidate = self._candidate(entry.destination)
-            budget[0] -= candidate.cost_of_cutting
-            matches = budget[0] >= 0 and self._matches(pattern, candidate, budget)
-            if budget[0] < 0:
-                unknown.append(entry)
-            elif matches:
-                matching.append(entry)
-        with self._lock:
-            if self._patterns.get(pattern.text) is pattern:
-                for entry in matching:
-                    if self._cache.entries.get(entry.destination) is entry:
-                        self._cache.link(entry, pattern)
-                for entry in unknown:
-                    self._cache.discard(entry)
-                pattern.is_settled = True
-
     def _candidate(self, destination: str) -> Candidate:
         matcher = self.path_matcher
         return Candidate(matcher, destination, steps_for(matcher, self._pattern_counts.limit))
 
-    def _matches(self, pattern: PatternSubscriptions, candidate: Candidate, budget: list[int] | None = None) -> bool:
-        """Without *budget*, at the cost of a subscriber."""
+    def _matches(self, pattern: PatternSubscriptions, candidate: Candidate) -> bool:
+        """At the cost of a subscriber."""
         try:
-            if budget is not None:
-                return candidate.matches(pattern, budget)
             return candidate.matches_for_a_subscriber(pattern, self._lock)
         except Exception as error:
             # One client's pattern must not keep a message from the others: what cannot be told does not match.
-            is_out = budget is not None and budget[0] < 0
-            if not (is_out or pattern.is_warned or candidate.is_warned):
+            if not (pattern.is_warned or candidate.is_warned):
                 pattern.is_warned = candidate.is_warned = True
                 with self._lock:
                     first = next(iter(pattern.subscriptions), None)
