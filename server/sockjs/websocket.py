@@ -25,6 +25,8 @@ from .timers import SockJsTimers
 
 logger = logging.getLogger(__name__)
 
+_LOOP_TIMEOUT_MS = 10_000
+
 
 class WebSocketTransport:
     """Marks the transport; the service runs its handshake."""
@@ -108,9 +110,12 @@ class WebSocketSockJsSession(SockJsSession):
         native = self._native
         try:
             if native.is_open and not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE):
-                native.send_message(TextMessage(frame_of(status)))
+                self._send_last(TextMessage(frame_of(status)))
         finally:
             native.close(status)
+
+    def _send_last(self, frame: TextMessage) -> None:
+        self._native.send_message(frame)
 
     # What the adapter calls.
 
@@ -154,6 +159,18 @@ class NonBlockingWebSocketSockJsSession(WebSocketSockJsSession):
         # Never waits for room. While the client takes nothing there are bytes on the way, as over HTTP.
         if not self._native.pending_bytes:
             self._native.send_message(TextMessage(frame))
+
+    def _close(self, status: CloseStatus) -> None:
+        # Never waits for room: whoever ends sessions, as the broker's heart-beats do, has others to look after.
+        if not self.flusher.run_now(lambda: self._close_now(status), timeout_ms=_LOOP_TIMEOUT_MS):
+            logger.debug("Session %s: the loop is busy, the close waits for it", self._id)
+
+    def _close_now(self, status: CloseStatus) -> None:
+        if self._state is not SessionState.CLOSED:
+            WebSocketSockJsSession._close(self, status)
+
+    def _send_last(self, frame: TextMessage) -> None:
+        self._native.try_send((frame,), _nobody_waits)
 
     def try_send(self, messages: Sequence[Outgoing], drained: Callable[[], None]) -> bool:
         """Hand over messages, in order, as one SockJS frame. On the loop's thread only."""
@@ -265,3 +282,6 @@ class SockJsWebSocketHandler:
 
 
 _PROTOCOL_ERROR = EndReason.PROTOCOL_ERROR
+
+
+def _nobody_waits() -> None: ...

@@ -1,7 +1,7 @@
 import logging
 
 import pytest
-from kit.flushing import FakeNonBlockingSession
+from kit.flushing import FakeNonBlockingSession, ManualFlusher
 from kit.handshakes import make_request
 from kit.scheduling import ManualTaskScheduler
 from kit.serving import RecordingHandler, echo
@@ -15,16 +15,18 @@ from wellhead.server.sockjs.session import SessionFacts
 from wellhead.server.sockjs.timers import SockJsTimers
 from wellhead.server.sockjs.websocket import SockJsWebSocketHandler
 
+UNRELIABLE = CloseStatus.SESSION_NOT_RELIABLE
+
 
 class NonBlockingNative(FakeWebSocketSession):
     """Takes messages as the runtime's sessions do."""
 
-    flusher = None
     pending_bytes = 7
     last_read_ms = 123.0
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
+        self.flusher = ManualFlusher()
         self.batches = []
 
     def try_send(self, messages, drained):
@@ -165,12 +167,12 @@ def test_a_native_session_that_never_blocks_gets_one_frame_for_all():
     session = connection.session
     assert session.try_send([TextMessage("a"), TextMessage(b"b")], lambda: None)
     assert native.batches == [['a["a","b"]']]
-    assert (session.pending_bytes, session.flusher, session.last_read_ms) == (7, None, 123.0)
+    assert (session.pending_bytes, session.flusher, session.last_read_ms) == (7, native.flusher, 123.0)
     with pytest.raises(ValueError, match="text messages only"):
         session.try_send([BinaryMessage(b"x")], lambda: None)
     session.close()
     assert session.try_send([TextMessage("c")], lambda: None)
-    assert len(native.batches) == 1
+    assert native.batches == [['a["a","b"]'], ['c[3000,"Go away!"]']]
     assert not hasattr(Connection(RecordingHandler()).session, "try_send")
 
 
@@ -229,3 +231,15 @@ def test_the_handler_hears_of_transport_errors():
         connection.native, CloseStatus.NO_CLOSE_FRAME.with_cause(EndReason.CLIENT_VANISHED)
     )
     assert handler.events[1:] == [("error", EOFError), ("closed", 1006, EndReason.CLIENT_VANISHED)]
+
+
+@pytest.mark.spec("SJS-12")
+@pytest.mark.parametrize(("status", "frames"), [(CloseStatus.NORMAL, [['c[1000,""]']]), (UNRELIABLE, [])])
+def test_a_close_does_not_wait_for_a_client_that_takes_nothing(status, frames):
+    native = NonBlockingNative("native")
+    connection = Connection(RecordingHandler(), native)
+    native.sent.clear()
+    native.hold_sends()  # send_message would wait
+    connection.session.close(status)
+    connection.session.close(status)
+    assert (native.batches, native.sent, native.closed_with) == (frames, [], [status])
