@@ -38,6 +38,8 @@ _WRITE = 2
 _READ_SIZE = 16 * 1024
 _MOST_UNREAD = 64 * 1024
 """Bytes of later requests that are kept while a response waits; then reading stops until it has ended."""
+_TIME_LIMIT_MS = 10_000
+"""How long a client may take nothing of a finished response, of which nobody above keeps the time."""
 
 
 class GeventStreamHost:
@@ -80,6 +82,7 @@ class GeventHttpStream:
         "_chunked",
         "_deadline",
         "_early",
+        "_end_limit",
         "_ended",
         "_finished",
         "_headers",
@@ -115,6 +118,8 @@ class GeventHttpStream:
         self._reading = False
         self._write_watcher: Any = None
         self._deadline: ScheduledCall | None = None
+        """Of the lingering."""
+        self._end_limit: ScheduledCall | None = None
 
     # What sessions call, from any thread.
 
@@ -237,6 +242,7 @@ class GeventHttpStream:
             return
         if self._unsent is not None:
             self._unsent = memoryview(b"".join((self._unsent, data)))
+            self._limit_the_end()
             return
         try:
             sent = self._socket.send(data)
@@ -251,6 +257,7 @@ class GeventHttpStream:
         self._unsent = memoryview(data)[sent:]
         self._write_watcher = self._server.loop.io(self._socket.fileno(), _WRITE)
         self._write_watcher.start(self._on_writable)
+        self._limit_the_end()
 
     def _on_writable(self) -> None:
         unsent = self._unsent
@@ -315,6 +322,7 @@ class GeventHttpStream:
         if not self._finished or self._deadline is not None:
             return
         self._listener = None
+        self._cancel_end_limit()
         if self._keep_alive and self._server.is_started:
             self._give_back()
             return
@@ -325,6 +333,24 @@ class GeventHttpStream:
             return
         self._read_on()
         self._deadline = self._server.runtime.flusher.call_later(self._cut, LINGER_MS)
+
+    def _limit_the_end(self) -> None:
+        if self._finished and self._end_limit is None:
+            look = partial(self._look_at_end, self.pending_bytes)
+            self._end_limit = self._server.runtime.flusher.call_later(look, _TIME_LIMIT_MS)
+
+    def _cancel_end_limit(self) -> None:
+        if self._end_limit is not None:
+            self._end_limit.cancel()
+            self._end_limit = None
+
+    def _look_at_end(self, pending_bytes: int) -> None:
+        """A whole limit later: the client is taken for gone unless it took something meanwhile."""
+        self._end_limit = None
+        if self.pending_bytes >= pending_bytes:
+            self._vanished(TimeoutError("the client does not take its response"))
+        else:
+            self._limit_the_end()
 
     def _give_back(self) -> None:
         """Let the connection wait for its next request."""
@@ -367,6 +393,7 @@ class GeventHttpStream:
         self._stop_writing()
         if self._deadline is not None:
             self._deadline.cancel()
+        self._cancel_end_limit()
         self._server.runtime.forget(self)  # type: ignore[arg-type]  # as it was added
         socket, self._socket = self._socket, None
         return socket

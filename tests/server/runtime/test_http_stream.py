@@ -2,6 +2,7 @@
 
 import gc
 import ssl
+import time
 
 import pytest
 from kit.certificate import certificate
@@ -11,7 +12,7 @@ from kit.sockjs import Browser, fresh_url, sockjs_app
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.gathering import concurrent_session
 from wellhead.server.message import TextMessage
-from wellhead.server.runtime import vanished
+from wellhead.server.runtime import http_stream, vanished
 from wellhead.server.runtime.handler import WellheadHandler
 from wellhead.server.runtime.http_stream import GeventHttpStream
 from wellhead.server.runtime.server import server_context
@@ -128,6 +129,35 @@ def test_a_client_that_vanishes_with_bytes_pending(server, browser, handler):
     connection.reset()
     assert handler.wait_for("closed")[1:] == (1006, EndReason.CLIENT_VANISHED)
     wait_until(server, lambda: not server.runtime.connections)
+
+
+@pytest.mark.spec("SJS-14", "LIFE-02")
+def test_a_client_that_does_not_take_the_end_of_a_response_is_taken_for_gone(server, browser, handler, monkeypatch):
+    monkeypatch.setattr(http_stream, "_TIME_LIMIT_MS", 50)
+    open_stream(browser.connect(receive_buffer=4096))
+    handler.wait_for("established")
+    [session] = handler.sessions
+    server.call(lambda: [session.send_message(TextMessage("x" * 1_000_000)) for _ in range(20)])
+    server.call(lambda: session.close(CloseStatus.NORMAL))
+    assert handler.wait_for("closed")[1:] == (1000, EndReason.SERVER_CLOSED)
+    wait_until(server, lambda: not server.runtime.connections)
+
+
+@pytest.mark.spec("SJS-14", "CDS-01")
+def test_a_client_that_takes_the_end_of_a_response_slowly_gets_it(server, browser, handler, monkeypatch):
+    monkeypatch.setattr(http_stream, "_TIME_LIMIT_MS", 250)
+    connection = browser.connect()
+    open_stream(connection)
+    handler.wait_for("established")
+    [session] = handler.sessions
+    server.call(lambda: session.send_message(TextMessage("x" * 40_000_000)))
+    [stream] = server.runtime.connections
+    for _ in range(10):
+        for _ in range(20):
+            connection.socket.recv(100_000)
+        time.sleep(0.05)
+    assert stream.pending_bytes > 0
+    assert [stream] == [*server.runtime.connections]
 
 
 @pytest.mark.spec("SJS-14")
