@@ -12,6 +12,7 @@ from typing import Any
 
 from ..channel import MessageChannel, SubscribableChannel
 from ..events import ApplicationEvents, SessionSubscribedEvent
+from ..exceptions import is_passed_on, remark_on
 from ..executor import TaskScheduler
 from ..headers import MessageHeaders
 from ..interceptable import AbstractMessageChannel
@@ -348,13 +349,16 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         write = getattr(self.client_outbound_channel, "write_heartbeats", None)
         if write is None or not write([session.id for session in due]):
             for session in due:
-                self._send_heartbeat(session)
+                _alone(self._send_heartbeat, session)
 
     def _send_heartbeat(self, session: _Session) -> None:
         values: dict[str, Any] = {MESSAGE_TYPE: SimpMessageType.HEARTBEAT, SESSION_ID: session.id}
         if session.user is not None:
             values[USER] = session.user
         self._send_headers(simp_headers(values), session.id)
+
+    def _end_silent(self, session: _Session) -> None:
+        self._end_session(session.id, session.user, None)
 
     def _tick(self) -> None:
         """End sessions that have gone silent, and write to those that would think the same of us (SB-04)."""
@@ -368,7 +372,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
             if session.is_silent(now_ms):
                 silent_ms = session.read_timeout_ms
                 logger.info("No messages received in session %s for %d ms: closing", session.id, silent_ms)
-                self._end_session(session.id, session.user, None)
+                _alone(self._end_silent, session)
             elif session.wants_write(now_ms, period_ms):
                 due.append(session)
         self._send_heartbeats(due)
@@ -382,6 +386,16 @@ def _accessor(message_type: SimpMessageType, session_id: str, user: Any) -> Simp
     accessor.session_id = session_id
     accessor.user = user
     return accessor
+
+
+def _alone(look_after: Callable[[_Session], object], session: _Session) -> None:
+    """One session must not keep the others from their heart-beats, whatever an interceptor raises for it."""
+    try:
+        look_after(session)
+    except BaseException as error:
+        if is_passed_on(error):
+            raise
+        logger.exception("Failed to look after session %s%s", session.id, remark_on(error))
 
 
 def _failed(subscription: Subscription) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from ...messaging.broker.heartbeats import IDLE_CLOCK
 from ...messaging.channel import MessageChannel
 from ...messaging.events import ApplicationEvents, SessionDisconnectEvent
-from ...messaging.exceptions import MessagingError, StompConversionError
+from ...messaging.exceptions import MessagingError, StompConversionError, is_passed_on, remark_on
 from ...messaging.header_accessor import MessageHeaderInitializer
 from ...messaging.message import Message
 from ...messaging.mutable_headers import MutableMessageHeaders
@@ -161,8 +161,10 @@ class StompSubProtocolHandler:
                     reason = state.end_reason(status)
                     self.events.publish(SessionDisconnectEvent(message, state.id, status, state.user, reason))
                 channel.send(message)
-        except Exception:  # an interceptor's: the unsent-DISCONNECT interceptor has told the broker
-            logger.exception("DISCONNECT of session %s was not sent", state.id)
+        except BaseException as error:  # an interceptor's: the unsent-DISCONNECT interceptor has told the broker
+            if is_passed_on(error):
+                raise
+            logger.exception("DISCONNECT of session %s was not sent%s", state.id, remark_on(error))
         finally:
             state.attributes.session_completed()
 

@@ -395,3 +395,25 @@ def test_an_interval_of_hundreds_of_digits_does_not_keep_the_others_waiting():
     rig.outbound.take()
     rig.scheduler.advance(10_000)
     assert [message.headers[SESSION_ID] for message in rig.outbound.take()] == ["s2"]
+
+
+class Interrupted(ChannelInterceptor):
+    """Has a timeout of its own that nobody catches, as gevent's, for one session."""
+
+    def pre_send(self, message, channel):
+        if message.headers[SESSION_ID] == "s1" and message.headers[MESSAGE_TYPE] is not SimpMessageType.CONNECT_ACK:
+            raise BaseException("timed out")
+        return message
+
+
+@pytest.mark.parametrize("promised", [0, 1_000])
+def test_a_session_whose_interceptor_was_interrupted_does_not_keep_the_others_waiting(caplog, promised):
+    rig = heartbeats(10_000, 10_000)
+    rig.outbound.add_interceptor(Interrupted(), 0)
+    rig.connect("s1", (promised, 10_000))
+    rig.connect("s2", (0, 10_000))
+    rig.outbound.take()
+    for _ in range(5):
+        rig.scheduler.advance(10_000)
+        assert [message.headers[SESSION_ID] for message in rig.outbound.take()] == ["s2"]
+    assert "Failed to look after session s1" in caplog.text

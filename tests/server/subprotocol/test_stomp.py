@@ -623,11 +623,12 @@ def test_at_the_end_callbacks_run_after_the_listeners():
 
 
 @pytest.mark.spec("SPH-08", "LOG-01")
-def test_a_disconnect_that_an_interceptor_stops_still_ends_the_session(caplog):
+@pytest.mark.parametrize("error", [MessagingError("no"), BaseException("timed out"), SystemExit(1)], ids=repr)
+def test_a_disconnect_that_an_interceptor_stops_still_ends_the_session(caplog, error):
     line = Line()
     destroyed = []
     SimpAttributes("s1", line.session.attributes).register_destruction_callback("a", lambda: destroyed.append(1))
-    line.channel.error = MessagingError("no")
+    line.channel.error = error
     line.end()
     assert destroyed == [1]
     assert "DISCONNECT of session s1 was not sent" in caplog.text
