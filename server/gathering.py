@@ -273,8 +273,8 @@ class GatheringWebSocketSessionDecorator(ConcurrentWebSocketSessionDecorator):
         """
         if self._state is SendState.CLOSING:
             return
-        if self._flusher.mailing is not None:
-            self._flusher.settle()
+        if self._flusher.mailing is not None and not status.equals_code(CloseStatus.SESSION_NOT_RELIABLE):
+            self._flusher.settle()  # else nothing of it goes out here, and the others can have it as it is
         if not self._flusher.run_now(lambda: self._close_now(status), timeout_ms=self.send_time_limit_ms):
             logger.debug("Session %s: the loop is busy, the close waits for it", self.id)
 

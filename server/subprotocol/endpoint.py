@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ...messaging.broker.broadcast import Broadcast, BroadcastMessage
@@ -264,7 +265,7 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
                         continue
                 session.send_text(text, b"")
             except SessionLimitExceededError as error:
-                self._limit_exceeded(session, error)
+                self._limit_noticed(session, error)
             except Exception:  # as in handle_outbound
                 logger.debug("Failed to send to session %s", session_id, exc_info=True)
         return True
@@ -308,17 +309,24 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
         return None
 
     def _limit_noticed(self, session: ConcurrentWebSocketSessionDecorator, error: SessionLimitExceededError) -> None:
-        """As ``_limit_exceeded``, where nothing may block, but those who hear of the end may: a worker tells them."""
-        if self.task_scheduler is not None:
-            self.task_scheduler.schedule(lambda: self._limit_exceeded(session, error), 0)
-        else:
-            self._limit_exceeded(session, error)
+        """As ``_limit_exceeded``, where nothing may block, but those who hear of the end may: the transport's worker
+        tells them. Not one of the scheduler: heart-beats would have to wait for a crowd that is ended at once.
+        """
+        logger.warning("Terminating '%s': %s", session.id, error)
+        self.stats.limit_exceeded += 1
+        flusher = self._flusher
+        if flusher is None or flusher.on_loop_thread:
+            session.close(error.status)
+        else:  # which would wait for the loop
+            flusher.call_later(partial(session.close, error.status), 0)
 
     def _limit_exceeded(self, session: ConcurrentWebSocketSessionDecorator, error: SessionLimitExceededError) -> None:
         logger.warning("Terminating '%s': %s", session.id, error)
         self.stats.limit_exceeded += 1
-        self._clear(session, error.status)
-        session.close(error.status)
+        try:
+            self._clear(session, error.status)
+        finally:
+            session.close(error.status)
 
     def _close_unheard(self) -> None:
         """End sessions that have said nothing for too long, the oldest first.

@@ -420,3 +420,18 @@ def test_the_decorator_passes_everything_else_on(session):
     assert (decorator.id, decorator.uri, decorator.attributes) == (session.id, session.uri, session.attributes)
     assert (decorator.send_time_limit_ms, decorator.buffer_size_limit) == (1, 2)
     assert isinstance(session.flusher, ManualFlusher)
+
+
+@pytest.mark.spec("CDS-03", "SB-03")
+@pytest.mark.parametrize(("status", "settled"), [(CloseStatus.SESSION_NOT_RELIABLE, 0), (CloseStatus.NORMAL, 1)])
+def test_a_close_leaves_the_others_their_mailing_when_nothing_goes_out_before_it(session, status, settled):
+    class Mailing:
+        settled = 0
+
+        def settle(self):
+            self.settled += 1
+
+    mailing = session.flusher.mailing = Mailing()
+    gathering(session).close(status)
+    assert mailing.settled == settled
+    assert [each.code for each in session.closed_with] == [status.code]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 from kit.channels import RecordingChannel
@@ -314,6 +315,22 @@ def test_a_session_over_its_limit_is_cleared_and_then_closed(caplog):
     assert other.is_open
 
 
+@pytest.mark.spec("SWS-04", "SWS-06")
+def test_a_session_over_its_limit_is_closed_whatever_its_end_raises():
+    line = Line()
+    line.endpoint.start()
+    session = line.open("s1")
+    line.handler.error = SessionLimitExceededError("too much", CloseStatus.SESSION_NOT_RELIABLE)
+
+    def end(*_):
+        raise KeyboardInterrupt
+
+    line.handler.after_session_ended = end
+    with pytest.raises(KeyboardInterrupt):
+        line.outbound.send(to("s1"))
+    assert session.closed_with == [CloseStatus.SESSION_NOT_RELIABLE]
+
+
 @pytest.mark.spec("SWS-04", "CDS-02")
 def test_a_limit_that_only_the_timer_notices_ends_the_session_in_the_same_way(caplog):
     line = Line()
@@ -327,6 +344,9 @@ def test_a_limit_that_only_the_timer_notices_ends_the_session_in_the_same_way(ca
     session.flusher.advance(10_001)
     assert line.handler.ended == []  # what the listeners do may block, and this is the loop
     line.scheduler.advance(0)
+    assert line.handler.ended == []  # and these are the workers of the timers, which look after all sessions
+    [status] = session.closed_with
+    line.endpoint.after_connection_closed(session, status)  # as its own worker does
     assert line.handler.ended == [("s1", CloseStatus.SESSION_NOT_RELIABLE)]
     assert session.closed_with == [CloseStatus.SESSION_NOT_RELIABLE]
     assert line.endpoint.stats.limit_exceeded == 1
@@ -424,3 +444,19 @@ def test_a_limit_noticed_late_does_not_end_another_session_of_the_same_id():
     assert line.handler.ended == []
     assert former.closed_with == [CloseStatus.SESSION_NOT_RELIABLE]
     assert present.is_open
+
+
+@pytest.mark.spec("SWS-04", "CDS-02")
+def test_a_limit_that_another_thread_notices_is_left_to_the_loop():
+    line = Line()
+    session = FakeNonBlockingSession("s1")
+    line.endpoint.after_connection_established(session)
+    holder = line.endpoint._sessions["s1"]
+    error = SessionLimitExceededError("too much", CloseStatus.SESSION_NOT_RELIABLE)
+    thread = threading.Thread(target=line.endpoint.failed_to_send, args=(holder, error))
+    thread.start()
+    thread.join(10)  # though the loop does not turn
+    assert not thread.is_alive()
+    assert session.closed_with == []
+    session.flusher.advance(0)
+    assert session.closed_with == [CloseStatus.SESSION_NOT_RELIABLE]
