@@ -93,6 +93,12 @@ class Flusher(Protocol):
         """
         ...
 
+    def give_way(self) -> None:
+        """Let the loop look at its sockets and others have their turn: for a greenlet of this loop that has much to do.
+        Elsewhere nothing happens.
+        """
+        ...
+
     def now_ms(self) -> float:
         """The loop's monotonic clock, in milliseconds."""
         ...

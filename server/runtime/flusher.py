@@ -14,7 +14,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from gevent import get_hub  # type: ignore[import-untyped]  # gevent has no type information
+from gevent import get_hub, getcurrent  # type: ignore[import-untyped]  # gevent has no type information
 from gevent.monkey import get_original  # type: ignore[import-untyped]  # gevent has no type information
 
 from ..flush import Flushable, Mailing
@@ -132,6 +132,20 @@ class LoopFlusher:
         done.acquire()
         self.hand_over(_run_and_release, function, done)
         return done.acquire(timeout=max(0.0, timeout_ms / 1000.0))
+
+    def give_way(self) -> None:
+        """Let the loop look at its sockets and others have their turn: for a greenlet of this loop that has much to do.
+        Elsewhere nothing happens.
+        """
+        if get_ident() == self._thread:
+            hub = get_hub()
+            if getcurrent() is not hub:
+                # Not sleep(0): that is a callback, and the loop runs many of them before it looks at anything else.
+                timer = self.loop.timer(0.0)
+                try:
+                    hub.wait(timer)
+                finally:
+                    timer.close()
 
     def now_ms(self) -> float:
         """The monotonic clock, in milliseconds."""

@@ -15,7 +15,7 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gevent import sleep, spawn_raw  # type: ignore[import-untyped]  # no type information
+from gevent import spawn_raw  # type: ignore[import-untyped]  # no type information
 
 from ...messaging.exceptions import TaskRejectedError
 from ..close import CloseStatus
@@ -60,7 +60,7 @@ class GeventStreamHost:
         return partial(_execute, self._http_handler.server)
 
     def give_way(self) -> None:
-        sleep(0)
+        self.flusher.give_way()
 
     def end_connection(self) -> None:
         self._http_handler.is_last_response = True

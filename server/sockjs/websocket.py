@@ -17,6 +17,7 @@ from ..framing import TextFraming
 from ..handlers import WebSocketHandler
 from ..message import BinaryMessage, TextMessage, WebSocketMessage
 from ..session import Principal, WebSocketSession
+from .delivery import MESSAGES_AT_ONCE
 from .frame import OPEN, FrameError
 from .joined import WEB_SOCKET, has_joined_texts
 from .options import SockJsOptions
@@ -271,7 +272,10 @@ class SockJsWebSocketHandler:
             logger.error("Broken data received in session %s, which is closed: %s", own.id, error)
             native.close(CloseStatus.BAD_DATA.with_cause(_PROTOCOL_ERROR))
             return
-        for text in messages:
+        flusher = getattr(own, "flusher", None)
+        for number, text in enumerate(messages):
+            if number and not number % MESSAGES_AT_ONCE and flusher is not None:
+                flusher.give_way()
             if not own.is_open:
                 logger.debug("Session %s is closed: the rest of its messages is dropped", own.id)
                 return

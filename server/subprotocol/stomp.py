@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from ...messaging.broker.heartbeats import IDLE_CLOCK
@@ -57,6 +58,8 @@ _ENDED_BY_CLIENT = frozenset(
 )
 """What came before is handled, as what is in the mailbox of its connection."""
 _DATA = (TextMessage, BinaryMessage)
+_TURN_S = 0.005
+"""So long the frames of one message are handled, of which there may be thousands; then others have their turn."""
 _NO_HEARTBEAT = (0, 0)
 
 
@@ -187,6 +190,7 @@ class StompSubProtocolHandler:
             return
         try:
             frames = state.decoder.decode(data)
+            turn_ends = None if frames.__class__ is tuple else monotonic() + _TURN_S
             for frame in frames:
                 values = frame._headers._map
                 values[HEARTBEAT] = _NO_HEARTBEAT
@@ -200,6 +204,9 @@ class StompSubProtocolHandler:
                         state.inbound.send(frame)
                     except MessagingError as error:  # the ordered channel is full
                         self._refused(state, frame, error)
+                if turn_ends is not None and monotonic() >= turn_ends and state.flusher is not None:
+                    state.flusher.give_way()
+                    turn_ends = monotonic() + _TURN_S
                 if state.ended or not state.connect_seen:
                     _skip(frames)
                     break

@@ -26,6 +26,7 @@ from ...messaging.stomp.decoder import BufferingStompDecoder
 from ...messaging.stomp.headers import COMMAND
 from ..close import CloseStatus, EndReason
 from ..decorators import WebSocketSessionDecorator
+from ..flush import Flusher
 from ..session import WebSocketSession
 
 _SEND = StompCommand.SEND
@@ -48,6 +49,7 @@ class StompSession:
         "decoder",
         "disconnected",
         "ended",
+        "flusher",
         "id",
         "inbound",
         "session",
@@ -66,6 +68,8 @@ class StompSession:
         self.attributes = SimpAttributes(session.id, session.attributes)
         self.user: Principal | None = session.principal
         """The WebSocket's principal, or whom an interceptor named on CONNECT (SPH-03)."""
+        self.flusher: Flusher | None = getattr(WebSocketSessionDecorator.unwrap(session), "flusher", None)
+        """Of the loop that others wait for while this session's frames are handled."""
         self.connect_seen = False
         """A CONNECT came and was not refused."""
         self.disconnected = False

@@ -20,6 +20,7 @@ class ManualFlusher:
     def __init__(self) -> None:
         self.timers = ManualTaskScheduler()
         self.requests = 0
+        self.ways_given = 0
         self.mailing: Mailing | None = None
         self._thread = threading.get_ident()
         self._dirty: deque[Flushable] = deque()
@@ -56,6 +57,9 @@ class ManualFlusher:
         done = threading.Event()
         self._handed.append((function, done))
         return done.wait(timeout_ms / 1000)
+
+    def give_way(self) -> None:
+        self.ways_given += 1
 
     def now_ms(self) -> float:
         return self.timers.now_ms()

@@ -405,3 +405,18 @@ def test_another_thread_settles_although_the_loop_waits_for_it(flusher: LoopFlus
     assert mailing.done.wait(TIMEOUT)
     assert flusher.mailing is None
     assert log == [("settled from a thread", 5), 0]
+
+
+@pytest.mark.spec("CDS-01")
+def test_who_gives_way_lets_timers_and_other_greenlets_run_and_nobody_else_waits(flusher: LoopFlusher) -> None:
+    log: list[object] = []
+    flusher.call_later(lambda: log.append("timer"), 0)
+    gevent.spawn(log.append, "greenlet")
+    for _ in range(3):
+        flusher.give_way()
+    assert sorted(map(str, log)) == ["greenlet", "timer"]
+    flusher.call_later(lambda: log.append(flusher.give_way()), 0)  # in the hub, which must not wait
+    for _ in range(3):
+        flusher.give_way()
+    assert log[-1] is None
+    assert gevent.get_hub().threadpool.apply(flusher.give_way) is None

@@ -243,3 +243,13 @@ def test_a_close_does_not_wait_for_a_client_that_takes_nothing(status, frames):
     connection.session.close(status)
     connection.session.close(status)
     assert (native.batches, native.sent, native.closed_with) == (frames, [], [status])
+
+
+@pytest.mark.spec("SJS-12")
+@pytest.mark.parametrize(("count", "ways_given"), [(64, 0), (65, 1), (192, 2)])
+def test_many_messages_in_one_frame_let_others_have_their_turn(count, ways_given):
+    native = NonBlockingNative("native")
+    handler = RecordingHandler()
+    Connection(handler, native).receive("[" + ",".join(['"a"'] * count) + "]")
+    assert len(handler.messages) == count
+    assert native.flusher.ways_given == ways_given

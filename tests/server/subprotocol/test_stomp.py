@@ -28,6 +28,7 @@ from wellhead.messaging.subscribable import ImmutableMessageChannelInterceptor
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.message import BinaryMessage, PongMessage, TextMessage
 from wellhead.server.session import UserPrincipal
+from wellhead.server.subprotocol import stomp
 from wellhead.server.subprotocol.error_handler import StompSubProtocolErrorHandler
 from wellhead.server.subprotocol.stomp import StompSubProtocolHandler
 
@@ -488,6 +489,22 @@ def ordered_line(session=None, **options) -> tuple[Line, HeldExecutor]:
     line.channel.add_interceptor(ImmutableMessageChannelInterceptor())
     line.channel.subscribe(lambda message: None)
     return line, executor
+
+
+@pytest.mark.spec("SPH-02")
+def test_many_frames_in_one_message_let_others_have_their_turn(monkeypatch):
+    monkeypatch.setattr(stomp, "_TURN_S", -1.0)
+    line = Line(FakeNonBlockingSession("s1"))
+    flusher = line.session.flusher
+    line.receive(CONNECT, SEND)
+    assert flusher.ways_given == 0
+    line.receive(SEND * 5)
+    assert flusher.ways_given == 5
+    assert line.commands[1:] == [StompCommand.SEND] * 6
+    flusher.give_way = line.end
+    line.receive(SEND * 5)
+    assert line.commands[7:] == [StompCommand.SEND, StompCommand.DISCONNECT], "it ended meanwhile"
+    Line().receive(CONNECT + SEND)
 
 
 @pytest.mark.spec("SPH-07", "EVT-01")
