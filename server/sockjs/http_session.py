@@ -80,7 +80,7 @@ class HttpSockJsSession(HttpWritingSession):
         self._removal: Callable[[HttpSockJsSession], object] | None = removal
         self._lost: Exception | None = None
         """Why the client is taken for gone, until the session has ended for it."""
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox(self._execute)
         self._closing_frame = b""
         self._error: Exception | None = None
         self._last_received_ms = timers.now_ms()

@@ -19,11 +19,15 @@ Call = Callable[[], object]
 class Mailbox:
     """A queue of calls with at most one thread or greenlet at work on it. Nobody ever waits."""
 
-    __slots__ = ("_calls", "_lock", "_next", "_running", "waiting_bytes")
+    __slots__ = ("_calls", "_execute", "_lock", "_next", "_running", "waiting_bytes")
 
     # Two lists, which are there only while they hold something: a deque would be the largest part of a session.
 
-    def __init__(self) -> None:
+    def __init__(self, execute: Callable[[Call], object] | None = None) -> None:
+        """*execute* runs the calls that are left when the one who was calling is killed: the end of the session may be
+        among them, and nothing comes after it. None: they wait for the next call.
+        """
+        self._execute = execute
         self._calls: list[tuple[Call, int]] | None = None
         """The latest calls, in order."""
         self._next: list[tuple[Call, int]] | None = None
@@ -73,7 +77,9 @@ class Mailbox:
                 logger.exception("Error in a call of a SockJS session's handler")
             except BaseException:
                 with self._lock:
-                    self._running = False
+                    self._running = self._execute is not None and (self._next or self._calls) is not None
+                if self._running and self._execute is not None:
+                    self._execute(self._run)
                 raise
             finally:
                 with self._lock:

@@ -57,6 +57,23 @@ def test_a_killed_caller_leaves_the_rest_to_the_next_one():
     assert done == [1, 2]
 
 
+@pytest.mark.spec("WSA-01", "SJS-14")
+def test_the_end_behind_a_killed_caller_is_told_by_another():
+    tasks, done = [], []
+    mailbox = Mailbox(tasks.append)
+
+    def killed():
+        mailbox.post(lambda: done.append("closed"), tasks.append)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mailbox.call(killed, 3)
+    mailbox.call(lambda: done.append("more"), 1)
+    assert done == []
+    tasks.pop()()
+    assert (done, tasks, mailbox.waiting_bytes) == (["closed", "more"], [], 0)
+
+
 @pytest.mark.spec("WSA-01")
 @pytest.mark.modes("threads")
 def test_threads_never_call_at_once():
