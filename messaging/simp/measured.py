@@ -7,8 +7,13 @@ from typing import Any
 
 from ..channel import INDEFINITE_TIMEOUT, MessageChannel
 from ..message import Message
+from ..native_headers import NATIVE_HEADERS
 from .ordered import OrderedMessageChannelDecorator, _NextMessageTask
 
+_USUAL_HEADERS = 16
+_BYTES_OF_A_HEADER = 256
+"""What each native header takes beyond those that a message usually has: a client may send thousands, and no payload.
+"""
 MAX_QUEUED_BYTES = 16 * 1024 * 1024
 """How much of one session may wait by default: it comes from a client, which may choose to send large messages."""
 
@@ -45,7 +50,7 @@ class MeasuredMessageChannelDecorator(OrderedMessageChannelDecorator):
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes of the payloads that wait."""
+        """Bytes of the payloads that wait, and some for native headers where there are many."""
         return self._waiting_bytes
 
     def send(self, message: Message[Any], timeout_ms: int = INDEFINITE_TIMEOUT) -> bool:
@@ -91,5 +96,10 @@ class MeasuredMessageChannelDecorator(OrderedMessageChannelDecorator):
 
 
 def _size_of(message: Message[Any]) -> int:
-    payload = message.payload
-    return len(payload) if isinstance(payload, (bytes, str)) else 0
+    payload, native = message.payload, message.headers._map.get(NATIVE_HEADERS)
+    size = len(payload) if isinstance(payload, (bytes, str)) else 0
+    if native:
+        headers = sum(map(len, native.values()))
+        if headers > _USUAL_HEADERS:
+            size += _BYTES_OF_A_HEADER * (headers - _USUAL_HEADERS)
+    return size

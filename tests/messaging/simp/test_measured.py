@@ -8,12 +8,13 @@ from wellhead.messaging.message import Message
 from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
 from wellhead.messaging.simp.measured import MAX_QUEUED_BYTES, MeasuredMessageChannelDecorator
 from wellhead.messaging.simp.ordered import configure_interceptor
+from wellhead.messaging.simp.types import SimpMessageType
 
 pytestmark = pytest.mark.spec("CH-05")
 
 
-def message_of(payload, session="s1"):
-    accessor = SimpMessageHeaderAccessor.create()
+def message_of(payload, session="s1", native=None):
+    accessor = SimpMessageHeaderAccessor(SimpMessageType.MESSAGE, native_headers=native)
     accessor.session_id = session
     accessor.leave_mutable = True
     return Message(payload, accessor.message_headers)
@@ -57,6 +58,18 @@ class TestLimit:
         with pytest.raises(MessageDeliveryError, match="has 1 messages waiting"):
             measured.send(message_of(b"x"))
         assert measured.queued_bytes == 1
+
+    @pytest.mark.parametrize("native", [{str(number): [""] for number in range(100)}, {"a": [""] * 100}])
+    def test_native_headers_count_whatever_their_payload(self, native):
+        executor = HeldExecutor()
+        measured = MeasuredMessageChannelDecorator(prepared(executor, lambda m: None), max_queued_bytes=50_000)
+        for _ in range(3):
+            measured.send(message_of(b"", native=native))
+        assert 40_000 < measured.queued_bytes <= 50_000
+        with pytest.raises(MessageDeliveryError, match="bytes waiting"):
+            measured.send(message_of(b"", native=native))
+        executor.run_all()
+        assert measured.queued_bytes == 0
 
     def test_what_is_dropped_counts_no_more(self):
         measured = MeasuredMessageChannelDecorator(prepared(HeldExecutor(), lambda m: None))
