@@ -47,6 +47,7 @@ class SubscriptionRefusal(enum.Enum):
 
     INVALID_PATTERN = "the destination is no pattern"
     TOO_MANY = "the session has too many subscriptions"
+    TOO_LONG = "the id, the destination or the selector is too long"
 
 
 class SubscriptionRefusedError(MessagingError):

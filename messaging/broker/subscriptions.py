@@ -36,6 +36,12 @@ logger = logging.getLogger(__name__)
 
 MAX_SUBSCRIPTIONS_PER_SESSION = 10_000
 """Far beyond what one client can look at, and some MiB at most for a client that does not stop."""
+MAX_SUBSCRIPTION_LENGTH = 1_024
+"""Characters of an id, and of a destination: else those subscriptions could hold hundreds of MiB."""
+MAX_SELECTORS_LENGTH = 16 * 1_024
+"""Characters of all selectors of a session: compiled they take 200 times as much memory, and each publish to their
+destinations some milliseconds.
+"""
 
 _MESSAGE = SimpMessageType.MESSAGE
 _FEW_PATTERNS = 64
@@ -81,6 +87,8 @@ class DefaultSubscriptionRegistry:
         """How many there have ever been: whoever asks for a destination sees by it whether it has to catch up."""
         self._cache = DestinationCache(cache_limit)
         self._selecting = 0
+        self._selector_lengths: dict[str, int] = {}
+        """Of the sessions that have selectors."""
 
     @property
     def cache_limit(self) -> int:
@@ -114,8 +122,8 @@ class DefaultSubscriptionRegistry:
         """Take a SUBSCRIBE; False when it lacks a header or its session has a subscription with this id already.
 
         Raises ValueError for another type of message, SubscriptionRefusedError for a pattern that cannot be matched or
-        has an expression, and when the session has *max_subscriptions_per_session* or *max_patterns_per_session*
-        already.
+        has an expression, for what is too long, and when the session has *max_subscriptions_per_session* or
+        *max_patterns_per_session* already.
         """
         headers = message.headers
         _expect(SimpMessageType.SUBSCRIBE, headers)
@@ -149,6 +157,9 @@ class DefaultSubscriptionRegistry:
 
     def add(self, subscription: Subscription) -> bool:
         """Take a subscription; False when its session has one with this id already. Raises SubscriptionRefusedError."""
+        if max(len(subscription.id), len(subscription.destination)) > MAX_SUBSCRIPTION_LENGTH:
+            text = f"The id and the destination of a subscription can have {MAX_SUBSCRIPTION_LENGTH} characters each"
+            raise SubscriptionRefusedError(SubscriptionRefusal.TOO_LONG, text)
         is_pattern = self.path_matcher.is_pattern(subscription.destination)
         compiled = self._compiled(subscription.destination) if is_pattern else None
         with self._lock:
@@ -156,7 +167,6 @@ class DefaultSubscriptionRegistry:
                 return False
             if len(self._sessions[subscription.session_id]) > 1:
                 subscription.serial = next(self._serials)
-            self._selecting += subscription.selector is not None
             if is_pattern:
                 self._add_to_pattern(subscription, compiled)
             else:
@@ -194,11 +204,25 @@ class DefaultSubscriptionRegistry:
         if len(of_session) >= self.max_subscriptions_per_session:
             text = f"A session can have {self.max_subscriptions_per_session} subscriptions and no more"
             raise SubscriptionRefusedError(SubscriptionRefusal.TOO_MANY, text)
+        length = self._length_with(subscription)
         if is_pattern:
             self._pattern_counts.add(subscription.session_id)
+        if length:
+            self._selector_lengths[subscription.session_id] = length
+            self._selecting += 1
         of_session[subscription.id] = subscription
         self._sessions[subscription.session_id] = of_session
         return True
+
+    def _length_with(self, subscription: Subscription) -> int:
+        """That of all selectors of its session, 0 if it has none. Raises SubscriptionRefusedError."""
+        if subscription.selector is None:
+            return 0
+        length = self._selector_lengths.get(subscription.session_id, 0) + len(subscription.selector.text)
+        if length > MAX_SELECTORS_LENGTH:
+            text = f"The selectors of a session can have {MAX_SELECTORS_LENGTH} characters together"
+            raise SubscriptionRefusedError(SubscriptionRefusal.TOO_LONG, text)
+        return length
 
     def _add_to_pattern(self, subscription: Subscription, compiled: CompiledPattern | None) -> None:
         text = subscription.destination
@@ -214,7 +238,11 @@ class DefaultSubscriptionRegistry:
 
     def _forget(self, subscription: Subscription) -> None:
         destination = subscription.destination
-        self._selecting -= subscription.selector is not None
+        if subscription.selector is not None:
+            self._selecting -= 1
+            length = self._selector_lengths.pop(subscription.session_id) - len(subscription.selector.text)
+            if length:
+                self._selector_lengths[subscription.session_id] = length
         exact = self._exact.get(destination)
         if exact is not None and subscription in exact:
             del exact[subscription]

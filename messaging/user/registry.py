@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from ..broker.subscriptions import MAX_SUBSCRIPTIONS_PER_SESSION
+from ..broker.subscriptions import MAX_SUBSCRIPTION_LENGTH, MAX_SUBSCRIPTIONS_PER_SESSION
 from ..events import (
     ApplicationEvents,
     SessionConnectedEvent,
@@ -102,8 +102,9 @@ class DefaultSimpUserRegistry:
     Sessions without a user are not in it.
 
     It hears of every SUBSCRIBE, also of those that no broker takes, and keeps *max_subscriptions_per_session* of a
-    session. What comes above that is not in it, even when others of the session go later; the log says so once for each
-    session. Whether the client is refused is for the broker, which counts what it takes.
+    session, none that is longer than brokers take. What comes above that is not in it, even when others of the session
+    go later; the log says so once for each session. Whether the client is refused is for the broker, which counts what
+    it takes.
     """
 
     # Differs from Spring, which keeps as many as the client likes.
@@ -160,13 +161,14 @@ class DefaultSimpUserRegistry:
             session = self._sessions.get(headers.get(SESSION_ID))
             if session is None or id in session._subscriptions:
                 return
-            if len(session._subscriptions) < self.max_subscriptions_per_session:
+            is_short = max(len(id), len(destination)) <= MAX_SUBSCRIPTION_LENGTH
+            if is_short and len(session._subscriptions) < self.max_subscriptions_per_session:
                 session._subscriptions[id] = SimpSubscription(id, session, destination)
                 return
             is_warned, session._is_warned = session._is_warned, True
         if not is_warned:
             logger.warning(
-                "Session %s has more than %d subscriptions: further ones are not registered",
+                "Session %s has more than %d subscriptions, or too long ones: these are not registered",
                 session.id,
                 self.max_subscriptions_per_session,
             )

@@ -542,6 +542,15 @@ def test_the_number_of_subscriptions_of_a_session_is_limited():
 
 
 @pytest.mark.spec("REG-01")
+@pytest.mark.parametrize(("id", "destination"), [("a" * 1_025, "/topic/x"), ("a", "/topic/" + "x" * 1_018)])
+def test_ids_and_destinations_have_a_limit(registry, id, destination):
+    with pytest.raises(SubscriptionRefusedError, match="can have 1024 characters each") as caught:
+        subscribe(registry, "s1", id, destination)
+    assert caught.value.reason is SubscriptionRefusal.TOO_LONG
+    assert subscribe(registry, "s1", id[:1_024], destination[:1_024])
+
+
+@pytest.mark.spec("REG-01")
 def test_the_default_limit_is_ten_thousand():
     registry = DefaultSubscriptionRegistry()
     for number in range(10_000):
@@ -665,6 +674,24 @@ def test_a_selector_filters(selecting):
     unsubscribe(selecting, "s1", "a")
     assert find(selecting, "/topic/x") == {"s2": ["a"]}
     assert selecting._selecting == 0
+
+
+@pytest.mark.spec("SB-05")
+def test_the_selectors_of_a_session_have_a_limit_together(selecting):
+    selector = "'" + "x" * 4_094 + "'"
+    for id in "abcd":
+        subscribe(selecting, "s1", id, "/topic/x", selector=selector)
+    subscribe(selecting, "s1", "e", "/topic/x")
+    for to in ("/topic/x", "/topic/*"):
+        with pytest.raises(SubscriptionRefusedError, match="can have 16384 characters together") as caught:
+            subscribe(selecting, "s1", "f", to, selector="true")
+        assert caught.value.reason is SubscriptionRefusal.TOO_LONG
+    assert subscribe(selecting, "s2", "f", "/topic/x", selector="true")
+    unsubscribe(selecting, "s1", "b")
+    assert subscribe(selecting, "s1", "f", "/topic/*", selector="true")
+    assert (selecting._selecting, selecting._selector_lengths) == (5, {"s1": 3 * 4_096 + 4, "s2": 4})
+    selecting.unregister_all_subscriptions("s1")
+    assert (selecting._selecting, selecting._selector_lengths) == (1, {"s2": 4})
 
 
 @pytest.mark.spec("SB-05")

@@ -83,7 +83,7 @@ def test_a_session_has_a_limited_number_of_subscriptions(
         for _ in range(2):  # the second with the same id is ignored, and no reason to warn
             events.publish(SessionSubscribeEvent(message("s1", id=str(number), destination="/nobody/takes/it")))
     assert kept(registry, "s1") == {"0", "1", "2"} & set(map(str, range(asked)))
-    texts = ["Session s1 has more than 3 subscriptions: further ones are not registered"] * warnings
+    texts = ["Session s1 has more than 3 subscriptions, or too long ones: these are not registered"] * warnings
     assert [record.getMessage() for record in caplog.records] == texts
     events.publish(SessionSubscribeEvent(message("s2", id="0", destination="/topic/a")))
     assert kept(registry, "s2") == {"0"}, "the limit is that of a session"
@@ -98,6 +98,16 @@ def test_below_the_limit_again_a_session_is_followed_again() -> None:
     events.publish(SessionUnsubscribeEvent(message("s1", id="a")))
     events.publish(SessionSubscribeEvent(message("s1", id="c", destination="/topic/a")))
     assert kept(registry, "s1") == {"c"}
+
+
+def test_what_is_too_long_for_a_broker_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
+    events = ApplicationEvents()
+    registry = DefaultSimpUserRegistry(events)
+    events.publish(SessionConnectedEvent(message("s1"), User("joe")))
+    for id, destination in (("a", "/a" * 600), ("b" * 1_025, "/a"), ("c", "/a" * 512)):
+        events.publish(SessionSubscribeEvent(message("s1", id=id, destination=destination)))
+    assert kept(registry, "s1") == {"c"}
+    assert len(caplog.records) == 1
 
 
 def test_the_limit_is_the_brokers_by_default() -> None:
