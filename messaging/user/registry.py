@@ -16,10 +16,14 @@ from ..events import (
     SessionUnsubscribeEvent,
 )
 from ..locks import allocate_lock
-from ..simp.accessor import DESTINATION, SESSION_ID, SUBSCRIPTION_ID
+from ..simp.accessor import CONNECT_MESSAGE, DESTINATION, SESSION_ATTRIBUTES, SESSION_ID, SUBSCRIPTION_ID
+from ..simp.attributes import COMPLETED
 from ..simp.types import Principal, destination_user_name
 
 logger = logging.getLogger(__name__)
+
+_ENDED = COMPLETED + ".users"
+"""Reserved attribute of a session that the registry has forgotten: a CONNECTED that is told later comes too late."""
 
 
 class SimpSubscription:
@@ -146,7 +150,12 @@ class DefaultSimpUserRegistry:
         if principal is None or session_id is None:
             return
         name = destination_user_name(principal)
+        connect = event.message.headers.get(CONNECT_MESSAGE)
+        attributes = connect.headers.get(SESSION_ATTRIBUTES) if connect is not None else None
         with self._lock:
+            # We may have ended it while others heard of the beginning, which an executor may be telling them.
+            if attributes is not None and _ENDED in attributes:
+                return
             user = self._users.get(name)
             if user is None:
                 user = self._users[name] = SimpUser(name, principal)
@@ -181,7 +190,10 @@ class DefaultSimpUserRegistry:
                 session._subscriptions.pop(headers.get(SUBSCRIPTION_ID), None)
 
     def _disconnected(self, event: SessionDisconnectEvent) -> None:
+        attributes = event.message.headers.get(SESSION_ATTRIBUTES)
         with self._lock:
+            if attributes is not None:
+                attributes[_ENDED] = True
             session = self._sessions.pop(event.session_id, None)
             if session is None:
                 return

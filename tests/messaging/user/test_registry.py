@@ -10,11 +10,12 @@ from wellhead.messaging.broker.subscriptions import MAX_SUBSCRIPTIONS_PER_SESSIO
 from wellhead.messaging.events import (
     ApplicationEvents,
     SessionConnectedEvent,
+    SessionDisconnectEvent,
     SessionSubscribeEvent,
     SessionUnsubscribeEvent,
 )
 from wellhead.messaging.message import Message
-from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
+from wellhead.messaging.simp.accessor import CONNECT_MESSAGE, SimpMessageHeaderAccessor
 from wellhead.messaging.simp.types import SimpMessageType
 from wellhead.messaging.user.registry import DefaultSimpUserRegistry
 
@@ -52,6 +53,35 @@ def test_a_session_is_known_from_connected_on() -> None:
     assert [(each.id, each.destination, each.session) for each in session.subscriptions] == [("1", "/topic/a", session)]
     assert registry.users == {joe}
     assert registry.user_count == 1
+
+
+@pytest.mark.parametrize("ended_first", [True, False])
+def test_a_session_that_ended_before_its_beginning_was_told_does_not_stay(ended_first: bool) -> None:
+    attributes: dict[str, Any] = {}
+
+    def end() -> None:
+        over = with_attributes("s1", attributes)
+        events.publish(SessionDisconnectEvent(over, "s1", "status", User("joe"), "reason"))  # type: ignore[arg-type]
+
+    events = ApplicationEvents()
+    registry = DefaultSimpUserRegistry(events)
+    connected = SimpMessageHeaderAccessor(SimpMessageType.CONNECT_ACK)
+    connected.session_id = "s1"
+    connected.set_header(CONNECT_MESSAGE, with_attributes("s1", attributes))
+    if ended_first:
+        events.connect(SessionConnectedEvent, lambda event: end())
+    events.publish(SessionConnectedEvent(Message(b"", connected.message_headers), User("joe")))
+    assert registry.user_count == (not ended_first)
+    end()
+    assert registry.user_count == 0
+    assert registry.users == frozenset()
+
+
+def with_attributes(session: str, attributes: dict[str, Any]) -> Message[Any]:
+    accessor = SimpMessageHeaderAccessor(SimpMessageType.OTHER)
+    accessor.session_id = session
+    accessor.session_attributes = attributes
+    return Message(b"", accessor.message_headers)
 
 
 def test_subscriptions_are_found_and_forgotten() -> None:
