@@ -23,6 +23,8 @@ _new = object.__new__
 REMEMBERED: dict[bytes, FrameHead] = {}
 """Heads of SEND, by the bytes before the empty line."""
 
+_EOLS = re.compile(rb"(?:\n++|\r\n)*+")
+"""Without a way back: a message may be nothing but these, and compressed cost its client some bytes."""
 _PLAIN_LENGTH = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
@@ -101,10 +103,4 @@ def _plain_head(raw: bytes) -> FrameHead | None:
 
 def after_eols(data: bytes | bytearray, start: int) -> int:
     """Where the EOLs that *start* is at end. A CR without its LF is not skipped."""
-    while True:
-        if data.startswith(b"\n", start):
-            start += 1
-        elif data.startswith(b"\r\n", start):
-            start += 2
-        else:
-            return start
+    return _EOLS.match(data, start).end()  # type: ignore[union-attr]  # it matches nothing, too
