@@ -23,7 +23,8 @@ from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
 from ..native_headers import first_native_header
 from ..pattern import CompiledPattern
-from ..simp.accessor import DESTINATION, MESSAGE_TYPE, SESSION_ID, SUBSCRIPTION_ID
+from ..simp.accessor import DESTINATION, MESSAGE_TYPE, SESSION_ATTRIBUTES, SESSION_ID, SUBSCRIPTION_ID
+from ..simp.attributes import COMPLETED
 from ..simp.types import SimpMessageType
 from .client_patterns import MAX_PATTERNS_PER_SESSION, Candidate, PatternCounts, compile_client_pattern, steps_for
 from .contract import Subscription as Subscription
@@ -44,6 +45,8 @@ destinations some milliseconds.
 """
 
 _MESSAGE = SimpMessageType.MESSAGE
+_INCOMPLETE = COMPLETED + ".incomplete"
+"""Reserved attribute of a session that has sent a frame without a header that it needs."""
 _FEW_PATTERNS = 64
 """So many new ones are looked through; among more the index finds those that a destination might match.
 """
@@ -388,11 +391,16 @@ def _expect(message_type: SimpMessageType, headers: Mapping[str, Any]) -> None:
 
 
 def _complete(headers: Mapping[str, Any], *names: str) -> bool:
-    """Whether these headers are there; an error in the log if not."""
+    """Whether these headers are there; an error in the log if not, once for a session: it could go on so for ever."""
     for name in names:
         if headers.get(name) is None:
             message_type: SimpMessageType = headers[MESSAGE_TYPE]
-            logger.error("No %s in a %s of session %s", name, message_type.value, headers.get(SESSION_ID))
+            attributes = headers.get(SESSION_ATTRIBUTES)
+            level = logging.ERROR
+            if attributes is not None:
+                level = logging.DEBUG if _INCOMPLETE in attributes else logging.ERROR
+                attributes[_INCOMPLETE] = True
+            logger.log(level, "No %s in a %s of session %s", name, message_type.value, headers.get(SESSION_ID))
             return False
     return True
 

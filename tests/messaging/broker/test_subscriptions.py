@@ -22,7 +22,7 @@ from wellhead.messaging.broker.subscriptions import DefaultSubscriptionRegistry
 from wellhead.messaging.exceptions import MessagingError
 from wellhead.messaging.matching import AntPathMatcher
 from wellhead.messaging.message import Message
-from wellhead.messaging.simp.accessor import DESTINATION, MESSAGE_TYPE, SESSION_ID, SUBSCRIPTION_ID
+from wellhead.messaging.simp.accessor import DESTINATION, MESSAGE_TYPE, SESSION_ATTRIBUTES, SESSION_ID, SUBSCRIPTION_ID
 from wellhead.messaging.simp.types import SimpMessageType
 from wellhead.messaging.stomp.command import StompCommand
 
@@ -952,3 +952,17 @@ def test_of_threads_that_subscribe_with_the_same_id_one_wins(fast_switching):
         in_threads(*[lambda each=each: subscribe_to(each) for each in ("/topic/x", "/topic/*", "/topic/y")])
         [winner] = taken
         assert registry.subscriptions_of("s1")[-1].destination == winner
+
+
+@pytest.mark.spec("REG-01", "LOG-01")
+def test_a_session_that_goes_on_to_leave_out_headers_is_told_of_once(registry, caplog):
+    for session in ("s1", "s2"):
+        attributes: dict[str, Any] = {}
+        for command in (StompCommand.SUBSCRIBE, StompCommand.UNSUBSCRIBE, StompCommand.SUBSCRIBE):
+            message = frame(command, session, {}, **{SESSION_ATTRIBUTES: attributes})
+            if command is StompCommand.SUBSCRIBE:
+                assert registry.register_subscription(message) is False
+            else:
+                assert registry.unregister_subscription(message) is False
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert [error.rpartition(" ")[2] for error in errors] == ["s1", "s2"]
