@@ -11,6 +11,7 @@ import _thread
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 
 def _native() -> Callable[[], _thread.LockType]:
@@ -24,3 +25,11 @@ def _native() -> Callable[[], _thread.LockType]:
 
 allocate_lock = _native()
 """Makes a native lock."""
+
+allocate_reentrant_lock: Callable[[], AbstractContextManager[bool]] = _thread.RLock
+"""Makes a native lock that its thread may take again, which gevent does not replace.
+
+For what a `__del__` of the application may come to, by publishing or sending: wherever an object is made a collection
+of garbage may begin, and the thread that holds the lock would wait for itself for ever. So what is done under the lock
+has to stand another such call in between.
+"""

@@ -169,6 +169,8 @@ class DestinationCache:
 
     def add(self, destination: str, patterns: Iterable[PatternSubscriptions]) -> CachedDestination:
         """A new entry, which is not kept if there is no room at all."""
+        if destination in self.entries:  # made while garbage was collected in this thread
+            self._remove(destination)
         entry = self.entries[destination] = CachedDestination(destination, patterns)
         for pattern in entry.patterns:
             pattern.destinations[entry] = None
@@ -196,7 +198,7 @@ class DestinationCache:
 
     def unlink(self, pattern: PatternSubscriptions) -> None:
         """A pattern went."""
-        for entry in pattern.destinations:
+        for entry in [*pattern.destinations]:
             del entry.patterns[pattern]
             self.stale(entry)
         pattern.destinations.clear()

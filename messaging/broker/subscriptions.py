@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..headers import MessageHeaders
-from ..locks import allocate_lock
+from ..locks import allocate_reentrant_lock
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
 from ..native_headers import first_native_header
@@ -78,7 +78,7 @@ class DefaultSubscriptionRegistry:
         self.selector_header_name = selector_header_name
         self.max_subscriptions_per_session = max_subscriptions_per_session
         self.regex_in_patterns = regex_in_patterns
-        self._lock = allocate_lock()
+        self._lock = allocate_reentrant_lock()
         """Guards all below; held for a few instructions or for one pass over what matches, never while matching."""
         self._sessions: dict[str, dict[str, Subscription]] = {}
         self._serials = itertools.count(1)
@@ -236,7 +236,7 @@ class DefaultSubscriptionRegistry:
             self._new_patterns += 1
             pattern = self._patterns[text] = self._index.new(text, self._new_patterns, compiled)
         pattern.subscriptions[subscription] = None
-        for entry in pattern.destinations:
+        for entry in [*pattern.destinations]:
             self._cache.stale(entry)
 
     def _forget(self, subscription: Subscription) -> None:
@@ -257,7 +257,7 @@ class DefaultSubscriptionRegistry:
         pattern = self._patterns[destination]
         del pattern.subscriptions[subscription]
         if pattern.subscriptions:
-            for entry in pattern.destinations:
+            for entry in [*pattern.destinations]:
                 self._cache.stale(entry)
         else:
             del self._patterns[destination]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key
 from typing import Any, Generic, TypeVar
 
-from ..locks import allocate_lock
+from ..locks import allocate_reentrant_lock
 from ..matching import PathMatcher
 from .marks import MappingKind
 
@@ -129,7 +129,7 @@ class MappingRegistry(Generic[H]):
         self._matcher = path_matcher
         self._lookup = lookup
         self._mappings: Mappings[H] = Mappings(path_matcher, {})
-        self._lock = allocate_lock()
+        self._lock = allocate_reentrant_lock()
         """Guards that what is remembered is of the mappings that there are, and no more than the limit."""
         self.matches = {kind: Matches[H](self, kind) for kind in MappingKind}
         """For each kind what ``find`` would find: ``matches[kind][destination]``."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..channel import INDEFINITE_TIMEOUT, ExecutorChannelInterceptor, MessageChannel, MessageHandler
 from ..exceptions import MessageDeliveryError
-from ..locks import allocate_lock
+from ..locks import allocate_reentrant_lock
 from ..message import Message
 from ..subscribable import ExecutorSubscribableChannel
 from .accessor import SimpMessageHeaderAccessor, session_id_of
@@ -51,7 +51,7 @@ class OrderedMessageChannelDecorator:
         self.max_queued = max_queued
         self._error_callback = error_callback
         self._log = log
-        self._lock = allocate_lock()
+        self._lock = allocate_reentrant_lock()
         """Guards all below and the tasks' state; held for a few instructions, never while sending."""
         self._waiting: deque[_NextMessageTask] = deque()
         self._in_flight: _NextMessageTask | None = None

@@ -15,7 +15,7 @@ from ..events import (
     SessionSubscribeEvent,
     SessionUnsubscribeEvent,
 )
-from ..locks import allocate_lock
+from ..locks import allocate_reentrant_lock
 from ..simp.accessor import CONNECT_MESSAGE, DESTINATION, SESSION_ATTRIBUTES, SESSION_ID, SUBSCRIPTION_ID
 from ..simp.attributes import COMPLETED
 from ..simp.types import Principal, destination_user_name
@@ -118,7 +118,7 @@ class DefaultSimpUserRegistry:
     ) -> None:
         self.max_subscriptions_per_session = max_subscriptions_per_session
         # Guards both dicts and those inside their values; held for a few look-ups.
-        self._lock = allocate_lock()
+        self._lock = allocate_reentrant_lock()
         self._users: dict[str, SimpUser] = {}
         self._sessions: dict[str, SimpSession] = {}
         events.connect(SessionConnectedEvent, self._connected, last=True)

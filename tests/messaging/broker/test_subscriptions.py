@@ -966,3 +966,39 @@ def test_a_session_that_goes_on_to_leave_out_headers_is_told_of_once(registry, c
                 assert registry.unregister_subscription(message) is False
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert [error.rpartition(" ")[2] for error in errors] == ["s1", "s2"]
+
+
+@pytest.mark.spec("REG-02")
+def test_garbage_that_publishes_is_collected_at_any_moment():
+    """Where an object is made its collection may begin, also under the lock."""
+
+    class Left:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            nonlocal left
+            left += 1
+            find(registry, f"/topic/left/{left}")
+            find(registry, f"/topic/{number}")
+
+    registry, left, threshold = DefaultSubscriptionRegistry(cache_limit=8), 0, gc.get_threshold()
+    gc.freeze()  # what the other tests left need not be looked at two hundred times
+    try:
+        for number in range(1, 200):
+            gc.set_threshold(0)
+            gc.collect()
+            Left()
+            gc.set_threshold(number)  # so many objects later
+            for each in range(3):
+                subscribe(registry, "s1", f"{each}", f"/topic/*/{each}" if number % 2 else f"/topic/{number}")
+                find(registry, f"/topic/{number}")
+            found = find(registry, f"/topic/{number}")
+            gc.set_threshold(0)
+            assert found == ({} if number % 2 else {"s1": ["0", "1", "2"]})
+            registry.unregister_all_subscriptions("s1")
+    finally:
+        gc.set_threshold(*threshold)
+        gc.unfreeze()
+    assert left > 100
+    check_cache(registry)
