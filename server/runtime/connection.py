@@ -8,6 +8,7 @@ Everything but the handler's calls happens on the loop's thread, so that there i
 from __future__ import annotations
 
 import logging
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -23,6 +24,7 @@ from .frames import BINARY, CLOSE, FAILED, PONG, TEXT, Event
 from .services import Runtime
 from .sockets import set_options
 from .state import ConnectionState
+from .timers import ScheduledCall
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ _CLOSED = ConnectionState.CLOSED
 class WebSocketConnection(EndingSession):
     """A native session; implements ``NonBlockingWebSocketSession`` and, for the flusher, ``Flushable``."""
 
-    __slots__ = ("_read_watcher", "_last_read", "_audience")
+    __slots__ = ("_read_watcher", "_last_read", "_audience", "_pong_limit")
 
     def __init__(
         self,
@@ -59,6 +61,8 @@ class WebSocketConnection(EndingSession):
         self._last_read = monotonic()
         self._audience: HeartbeatAudience | None = None
         """Of this session's heart-beats, until its next message; None before the first of them."""
+        self._pong_limit: ScheduledCall | None = None
+        """While answers to control frames wait for the peer: it may never read, and nobody else keeps the time."""
 
     def start(self, first_bytes: bytes = b"", read_watcher: Any = None) -> None:
         """Begin to read, and have the handler told. *first_bytes* came with the handshake.
@@ -178,8 +182,25 @@ class WebSocketConnection(EndingSession):
         if codec.outgoing:
             self.flush()
             self._write(codec.data_to_send())
+            if self._unsent is not None:
+                self._limit_pongs()
             if self._unsent_bytes > self._options.send_buffer_size_limit:
                 self._read_no_more()  # It pings and does not read: it goes on when the pongs are taken.
+
+    def _limit_pongs(self) -> None:
+        if self._pong_limit is None:
+            look = partial(self._look_at_pongs, self._unsent)
+            self._pong_limit = self._runtime.flusher.call_later(look, self._options.send_time_limit_ms)
+
+    def _look_at_pongs(self, unsent: object) -> None:
+        """A whole limit later: cut the connection if the peer has taken nothing, which would have made a new list."""
+        self._pong_limit = None
+        if self._unsent is None or self._state is not _OPEN:
+            return
+        if self._unsent is unsent:
+            self._cut(CloseStatus.SESSION_NOT_RELIABLE.with_cause(EndReason.SEND_TIME_LIMIT))
+        else:
+            self._limit_pongs()
 
     def _ended_by_peer(self, end: Event) -> None:
         kind, code, reason = end  # type: ignore[misc]  # CLOSE and FAILED have three parts

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
+from time import sleep
 from typing import Any
 
 import pytest
@@ -27,7 +29,7 @@ from kit.serving import (
 
 from wellhead.server.close import CloseStatus, EndReason
 from wellhead.server.flush import NonBlockingWebSocketSession
-from wellhead.server.message import PingMessage, PongMessage
+from wellhead.server.message import BinaryMessage, PingMessage, PongMessage
 from wellhead.server.runtime.state import NEXT_STATES, ConnectionState
 from wellhead.server.transport_options import TransportOptions
 
@@ -131,6 +133,42 @@ def test_pings_are_answered_below_the_handler_and_pongs_reach_it() -> None:
             handler.wait_for("message")
 
     assert serve(talk, None).messages == [b"unasked"]
+
+
+def ping_without_reading(client: RawClient, handler: RecordingHandler) -> Any:
+    """The server's end, when pongs wait for the client."""
+    handler.wait_for("established")
+    [session] = handler.sessions
+    data = frame(PING, b"x" * 125) * 500
+    client.socket.settimeout(0.2)
+    with suppress(TimeoutError):
+        while not session.pending_bytes:
+            client.send_bytes(data)
+    return session
+
+
+@pytest.mark.spec("WSA-01", "LIFE-02")
+def test_a_client_that_pings_and_never_reads_is_cut() -> None:
+    handler = RecordingHandler()
+    app = websocket_app(handler, options=TransportOptions(send_time_limit_ms=200))
+    with running_server(app) as server, server.client(receive_buffer=4096) as client:
+        ping_without_reading(client, handler)
+        assert handler.wait_for("closed")[1:] == (4500, EndReason.SEND_TIME_LIMIT)
+
+
+@pytest.mark.spec("WSA-01", "LIFE-02")
+def test_a_client_that_pings_and_reads_slowly_is_not_cut_while_more_waits_for_it() -> None:
+    handler = RecordingHandler()
+    options = TransportOptions(send_time_limit_ms=200, send_buffer_size_limit=100_000_000)
+    with running_server(websocket_app(handler, options=options)) as server, server.client() as client:
+        session = ping_without_reading(client, handler)
+        session.send_message(BinaryMessage(b"x" * 20_000_000))
+        for _ in range(10):
+            for _ in range(10):
+                client.socket.recv(100_000)
+            sleep(0.05)
+        assert session.pending_bytes
+        assert session.is_open
 
 
 @pytest.mark.spec("WSA-02")
