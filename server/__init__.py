@@ -60,7 +60,11 @@ from .transport_options import TransportOptions as TransportOptions
 
 
 def serve(app: Any, host: str = "127.0.0.1", port: int = 8080, **options: Any) -> None:
-    """Serve *app* until SIGTERM or SIGINT, as ``wellhead.server.runtime.server.serve`` says, which this imports."""
+    """Serve *app* until SIGTERM or SIGINT, as ``wellhead.server.runtime.server.serve`` says, which this imports.
+
+    Does not patch the standard library, other than ``python -m wellhead.server``: what blocks in the application's code
+    then blocks everybody, unless ``gevent.monkey.patch_all()`` was called before its imports.
+    """
     from .runtime.server import serve as serve_with_gevent
 
     serve_with_gevent(app, host, port, **options)

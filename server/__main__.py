@@ -79,7 +79,8 @@ def load_application(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
-        raise CannotStartError(f"there is no module {module_name!r} in {os.getcwd()} or on the path") from error
+        hint = f": the file {name} is the module {name[:-3]}" if name.endswith(".py") and os.path.isfile(name) else ""
+        raise CannotStartError(f"there is no module {module_name!r} in {os.getcwd()} or on the path{hint}") from error
     except (ValueError, TypeError) as error:
         if module_name and not module_name.startswith("."):
             raise

@@ -26,11 +26,13 @@ Address = tuple[str, int]
 class Principal(Protocol):
     """Whoever is authenticated: anything with a ``name``."""
 
+    __slots__ = ()
+
     @property
     def name(self) -> str: ...
 
 
-class UserPrincipal:
+class UserPrincipal(Principal):
     """A principal that is nothing but its name; equal to another of the same name."""
 
     __slots__ = ("_name",)

@@ -34,6 +34,7 @@ from ..simp.ordered import OrderedMessageChannelDecorator
 from ..simp.types import SimpMessageType
 from ..stomp.command import StompCommand
 from ..stomp.headers import COMMAND, StompHeaderAccessor
+from ..told import SHOWN_LENGTH, ToldDestinations
 from .base import AbstractBrokerMessageHandler, is_over, mark_as_over
 from .broadcast import CONTROL_HEADERS, Broadcast
 from .contract import Subscription, SubscriptionRefusedError, SubscriptionRegistry
@@ -126,6 +127,7 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         self._dropped = frozenset(control_headers)
         # With it a client could write itself a destination that the subscribers believe; only resolvers may.
         self._dropped_of_clients = self._dropped | {ORIGINAL_DESTINATION}
+        self._told = ToldDestinations()
         self._sessions: dict[str, _Session] = {}
         self._has_ordered_sessions = False
         self._scheduler = task_scheduler
@@ -183,11 +185,24 @@ class SimpleBrokerMessageHandler(AbstractBrokerMessageHandler):
         values = (headers if headers is not None else message.headers)._map
         message_type = values.get(MESSAGE_TYPE)
         if not self.check_destination_prefix(values.get(DESTINATION)):
+            self._tell_of_nobodys(values.get(DESTINATION))
             return
         if message_type is _MESSAGE:
             self._publish(message, self._dropped)
         else:
             self._handle(message, message_type)
+
+    def _tell_of_nobodys(self, destination: Any) -> None:
+        """What the application sends is for the broker or for users."""
+        is_ours = self.destination_prefixes and not (
+            self.user_destination_prefix and destination.startswith(self.user_destination_prefix)
+        )
+        if is_ours and self._told.is_new(destination):
+            logger.warning(
+                "Nobody takes what the application sends to %r: the destinations of the broker begin with %s",
+                destination[:SHOWN_LENGTH],
+                " or ".join(self.destination_prefixes),
+            )
 
     def _handle(self, message: Message[Any], message_type: SimpMessageType | None) -> bool:
         """Everything but a message to subscribers; False when the client was told that it was refused."""

@@ -163,7 +163,9 @@ def message_exception_handler(*exception_types: type[BaseException]) -> Mark:
     for each in exception_types:
         if not (isinstance(each, type) and issubclass(each, BaseException)):
             raise TypeError(
-                "message_exception_handler takes types of exceptions: @message_exception_handler(ValueError)"
+                "message_exception_handler takes types of exceptions and is written with parentheses: "
+                "@message_exception_handler(ValueError), or @message_exception_handler() for those that its parameters "
+                "are annotated with"
             )
 
     def mark(target: T, /) -> T:

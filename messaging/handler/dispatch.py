@@ -6,6 +6,7 @@ This knows no protocol: the simple messaging handler on top says which destinati
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -14,16 +15,21 @@ from ..exceptions import MessageHandlingError, TaskRejectedError, is_passed_on, 
 from ..executor import Executor, Task
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
+from .annotations import DestinationVariable
 from .arguments import HandlerMethodArgumentResolver
 from .controllers import MarkedFunction, marked_functions
 from .exception_handlers import Advice, ExceptionHandlerMethod, ExceptionHandlerMethodResolver
 from .invocation import InvocationMessage
 from .mapping import MappingInfo, MappingMatch, MappingRegistry, Placeholders, combine_patterns, resolve_placeholders
 from .marks import MappingKind, marks_of
-from .method import HandlerMethod, InvocableHandlerMethod
+from .method import HandlerMethod, InvocableHandlerMethod, method_name
+from .parameters import MethodParameter
+from .payload import PayloadMethodArgumentResolver
 from .returns import HandlerMethodReturnValueHandler, ReplyFunction, is_future, no_futures, reply_function, when_done
 
 logger = logging.getLogger(__name__)
+
+_VARIABLE = re.compile(r"\{(\w+)")
 
 
 class MappedMethod:
@@ -47,6 +53,17 @@ class MappedMethod:
 
     def __repr__(self) -> str:
         return repr(self.invocable.method)
+
+
+def _warn_of_replies_of_nothing(functions: Iterable[MarkedFunction]) -> None:
+    for each in functions:
+        marks = each.marks
+        if not marks.mappings and marks.exception_types is None:
+            logger.warning(
+                "%s says where its reply goes, but no @message_mapping, @subscribe_mapping or "
+                "@message_exception_handler says when it is called",
+                method_name(each.function, each.owner),
+            )
 
 
 class MethodMessageHandler:
@@ -87,6 +104,7 @@ class MethodMessageHandler:
         RuntimeError for an ambiguous mapping.
         """
         functions = marked_functions(controller)
+        _warn_of_replies_of_nothing(functions)
         resolver = ExceptionHandlerMethodResolver(
             self._exception_handler(each) for each in functions if each.marks.exception_types is not None
         )
@@ -108,9 +126,45 @@ class MethodMessageHandler:
                 prefixes = method.class_marks.mappings.get(MappingKind.MESSAGE, ())
                 patterns = combine_patterns(self._resolved(prefixes), self._resolved(destinations), self.path_matcher)
                 if patterns:
+                    self.check_mapping(method, patterns)
                     yield MappingInfo(kind, patterns), MappedMethod(*self._plan(method), controller, resolver)
                 else:
                     logger.debug("%s has no destination and is not registered", method)
+
+    def check_mapping(self, method: HandlerMethod, patterns: Sequence[str]) -> None:
+        """Say in the log what is allowed and yet most likely a mistake: parameters that are the payload by default."""
+        payloads = [each for each in method.parameters if not each.is_marked and self._is_payload(each)]
+        variables = {name for each in patterns for name in _VARIABLE.findall(each)}
+        for parameter in payloads:
+            if parameter.name in variables:
+                logger.warning(
+                    "%s is the payload, not the variable of %s: for that write %s: Annotated[%s, DestinationVariable]",
+                    parameter.describe(),
+                    " or ".join(patterns),
+                    parameter.name,
+                    "str" if parameter.annotation is Any else parameter.type_name,
+                )
+        for parameter in method.parameters:
+            marker = parameter.marker(DestinationVariable)
+            if marker is not None and (marker.name or parameter.name) not in variables:
+                logger.warning(
+                    "%s wants the variable {%s}, which %s has not: no message will reach the method",
+                    parameter.describe(),
+                    marker.name or parameter.name,
+                    " or ".join(patterns),
+                )
+        others = [each for each in payloads if each.name not in variables]
+        if len(others) > 1:
+            logger.warning(
+                "Parameters %s of %s each get the whole payload, not a field of it: for fields write one dataclass, "
+                "for other things a marker in Annotated",
+                ", ".join(repr(each.name) for each in others),
+                method.name,
+            )
+
+    def _is_payload(self, parameter: MethodParameter) -> bool:
+        found = next((each for each in self._argument_resolvers if each.supports_parameter(parameter)), None)
+        return isinstance(found, PayloadMethodArgumentResolver)
 
     def _exception_handler(self, function: MarkedFunction) -> ExceptionHandlerMethod:
         return ExceptionHandlerMethod(*self._plan(self._method(function, None)))

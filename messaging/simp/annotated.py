@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..channel import MessageChannel, SubscribableChannel
@@ -22,11 +22,13 @@ from ..handler.dispatch import MappedMethod, MethodMessageHandler
 from ..handler.invocation import InvocationMessage, header_of
 from ..handler.mapping import Matches, Placeholders
 from ..handler.marks import MappingKind
+from ..handler.method import HandlerMethod
 from ..handler.payload import MessageMethodArgumentResolver, PayloadMethodArgumentResolver, Validator
 from ..handler.returns import HandlerMethodReturnValueHandler
 from ..header_accessor import MessageHeaderInitializer
 from ..matching import AntPathMatcher, PathMatcher
 from ..message import Message
+from ..told import SHOWN_LENGTH, ToldDestinations
 from .accessor import DESTINATION, MESSAGE_TYPE, SESSION_ATTRIBUTES, SESSION_ID, USER, SimpMessageHeaderAccessor
 from .attributes import SimpAttributes, bind, current_attributes_or_none, unbind
 from .principal import PrincipalMethodArgumentResolver
@@ -75,8 +77,12 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
         future_executor: Executor | None = None,
         # errors
         report_unhandled_errors: bool = False,
+        other_prefixes: Iterable[str] = (),
     ) -> None:
         """*outbound* takes the answers to subscriptions, *broker_template* sends all other return values.
+
+        *other_prefixes* are those of all destinations that somebody else takes. With them, what begins with none of
+        them and none of ours is told in the log; without any, it is somebody else's and nothing is said.
 
         Prefixes get a trailing slash; none means that every destination is tried. ``argument_resolvers`` and
         ``return_value_handlers`` replace the lists of Spring's order, in which the custom ones have their place.
@@ -108,6 +114,8 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
         self._prefixes = tuple(each if each.endswith("/") else f"{each}/" for each in destination_prefixes)
         self._separator_kept = 1 if matcher.slash_separator else 0
         """How much of a prefix's end stays on the lookup destination."""
+        self._others = tuple(other_prefixes)
+        self._told = ToldDestinations()
         self._report_unhandled_errors = report_unhandled_errors
         self._running = False
 
@@ -130,6 +138,18 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
         self._running = False
         self._inbound.unsubscribe(self)
 
+    def check_mapping(self, method: HandlerMethod, patterns: Sequence[str]) -> None:
+        super().check_mapping(method, patterns)
+        for pattern in patterns:
+            for prefix in self._prefixes:
+                if pattern.startswith(prefix):
+                    logger.warning(
+                        "%s is mapped to %s, and clients have to send to %s: the prefix is no part of a mapping",
+                        method.name,
+                        pattern,
+                        f"{prefix.removesuffix('/')}{pattern}",
+                    )
+
     def add_header_filter(self, header_filter: HeaderFilter) -> None:
         """Copy to replies the native headers of the message whose names one of the filters says yes to."""
         self.reply_headers.add_filter(header_filter)
@@ -144,12 +164,19 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
         headers = message._headers
         values = (headers if headers is not None else message.headers)._map
         destination = values.get(DESTINATION)
-        if destination is None or (self._prefixes and not destination.startswith(self._prefixes)):
+        if destination is None:
+            return
+        if self._prefixes and not destination.startswith(self._prefixes):
+            if self._others and not destination.startswith(self._others):
+                self._tell_of_nobodys(destination, values)
             return
         matches = self._matches.get(values.get(MESSAGE_TYPE))
         match = matches[destination] if matches is not None else None
         if match is None:
             logger.debug("No matching message handler methods.")
+            is_ours = self._prefixes and not (self._others and destination.startswith(self._others))
+            if is_ours and self._told.is_new(destination):
+                logger.warning("No method for %s", _named(destination, values))
             return
         current = current_attributes_or_none()
         if (  # the thread that the frame came in by has bound them already
@@ -164,6 +191,15 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
             self.dispatch(match, message)
         finally:
             unbind(token)
+
+    def _tell_of_nobodys(self, destination: str, values: Mapping[str, Any]) -> None:
+        if self._told.is_new(destination):
+            logger.warning(
+                "Nobody takes %s: for methods it has to begin with %s, for others with %s",
+                _named(destination, values),
+                " or ".join(self._prefixes),
+                " or ".join(self._others),
+            )
 
     def lookup_destination(self, destination: str) -> str | None:
         """The destination without the application's prefix; None when it has none of them."""
@@ -201,6 +237,12 @@ class SimpAnnotationMethodMessageHandler(MethodMessageHandler):
 
     def describe(self, message: InvocationMessage) -> str:
         return f"session={header_of(message, SESSION_ID)} destination={header_of(message, DESTINATION)}"
+
+
+def _named(destination: str, values: Mapping[str, Any]) -> str:
+    message_type = values.get(MESSAGE_TYPE)
+    kind = getattr(message_type, "value", message_type)
+    return f"{kind} to {destination[:SHOWN_LENGTH]!r} of session {values.get(SESSION_ID)}"
 
 
 def _argument_resolvers(

@@ -19,6 +19,8 @@ from ...messaging.handler.arguments import HandlerMethodArgumentResolver
 from ...messaging.handler.mapping import Placeholders
 from ...messaging.handler.payload import Validator
 from ...messaging.handler.returns import HandlerMethodReturnValueHandler
+from ...messaging.message import Message
+from ...messaging.simp.accessor import DESTINATION
 from ...messaging.simp.annotated import SimpAnnotationMethodMessageHandler
 from ...messaging.simp.ordered import configure_interceptor
 from ...messaging.simp.template import SimpMessagingTemplate
@@ -32,6 +34,7 @@ from ..exceptions import HandshakeFailureError
 from ..handlers import WebSocketHandler
 from ..handshake.mapping import WebSocketHandlerMapping
 from ..handshake.request import HandshakeRequest, HandshakeResponse
+from ..handshake.upgrade import UPGRADE_KEY
 from ..subprotocol.endpoint import SubProtocolWebSocketHandler
 from ..subprotocol.stomp import StompSubProtocolHandler
 from ..transport_options import ENVIRON_KEY
@@ -61,7 +64,7 @@ class WellheadApp:
 
     Requests to an endpoint are handshakes; all others go to *wsgi_app*, or are answered 404 without one. Everything is
     wired when the object is made; messages flow from ``start`` to ``stop``, which the server calls: outside of that
-    they are lost in silence, as on any channel without subscribers.
+    they are lost, as on any channel without subscribers; the log says so once if nobody has started it.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class WellheadApp:
         self._futures = ApplicationExecutor()
         self._mapping: WebSocketHandlerMapping[HttpRequestHandler] = WebSocketHandlerMapping()
         self._runtime: Runtime | None = None
+        self._was_started = False
         self._executors: list[PooledExecutor] = []
         self._gather(configurers)
         self._make_channels()
@@ -139,6 +143,8 @@ class WellheadApp:
         for channel, registration in self._channels:
             channel.set_interceptors((*registration.registered_interceptors, ImmutableMessageChannelInterceptor()))
         configure_interceptor(self.client_outbound_channel, self._broker.preserve_publish_order)
+        self._unheard = _UnheardMessages()
+        self.broker_channel.subscribe(self._unheard)
 
     def _make_controllers(
         self, controllers: Iterable[object], validator: Validator | None, placeholders: Placeholders | None
@@ -162,9 +168,15 @@ class WellheadApp:
             validator=validator,
             future_executor=self._futures,
             report_unhandled_errors=registry.report_unhandled_errors,
+            other_prefixes=self._prefixes_of_others(),
         )
         for controller in controllers:
             self.simp_annotation_method_message_handler.register(controller)
+
+    def _prefixes_of_others(self) -> tuple[str, ...]:
+        """Of all destinations that are not for controllers; empty where the broker takes whatever there is."""
+        broker = self._broker.simple_broker.destination_prefixes if self._broker.simple_broker is not None else ()
+        return (*broker, self._broker.user_destination_prefix) if broker else ()
 
     def _make_broker(self) -> None:
         registry = self._broker
@@ -291,6 +303,8 @@ class WellheadApp:
         if self._runtime is not None:
             return
         self._runtime = runtime
+        self._was_started = True
+        self.broker_channel.unsubscribe(self._unheard)
         self.task_scheduler.delegate = runtime.scheduler
         for channel, registration in self._channels:
             channel.executor = registration.make_executor(runtime)
@@ -335,6 +349,8 @@ class WellheadApp:
         found = self._mapping.match(environ)
         if found is None:
             return self._other(environ, start_response)
+        if self._runtime is None and not self._is_adopted(environ) and self._endpoints.endpoints:
+            return self._not_started(environ, start_response)
         handler, variables = found
         environ[ENVIRON_KEY] = self._transport.web_socket
         try:
@@ -345,12 +361,44 @@ class WellheadApp:
             response.refuse(500, "Handshake failed" if error.__cause__ else str(error))
         return () if response.upgraded else _answer(response, environ, start_response)
 
+    def _is_adopted(self, environ: dict[str, Any]) -> bool:
+        """Something is wrapped around this, and the server hears of it with its first request; or all is over."""
+        adopt = getattr(environ.get(UPGRADE_KEY), "adopt", None)
+        return (adopt is not None and adopt(self)) or self._was_started
+
+    def _not_started(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Nobody would ever answer a client, whose CONNECT goes to a channel without subscribers."""
+        logger.error(
+            "%s: this WellheadApp is not started, so that no message would arrive. `python -m wellhead.server "
+            "module:app` and wellhead.server.serve(app) start it; for another server call its start(runtime)",
+            environ.get("PATH_INFO"),
+        )
+        response = HandshakeResponse()
+        response.refuse(503, "The application is not started.")
+        return _answer(response, environ, start_response)
+
     def _other(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if self.wsgi_app is not None:
             return self.wsgi_app(environ, start_response)
         response = HandshakeResponse()
         response.refuse(404, "Not Found")
         return _answer(response, environ, start_response)
+
+
+class _UnheardMessages:
+    """Subscribes to the broker channel until the application is started, to say once that nobody else does."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def handle_message(self, message: Message[Any]) -> None:
+        if not self._is_told:
+            self._is_told = True
+            logger.warning(
+                "Nobody hears what is sent to %r, nor what comes after it: this WellheadApp is not started yet. The "
+                "server starts it, for its own process alone",
+                message.headers.get(DESTINATION),
+            )
 
 
 def _answer(

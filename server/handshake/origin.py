@@ -100,7 +100,7 @@ class OriginHandshakeInterceptor:
         if is_same_origin(request) or self.policy.check(request.origin) is not None:
             return True
         response.refuse(403)
-        logger.debug(
+        logger.warning(
             "Handshake of %s refused with 403: origin %r is not allowed for %s",
             request.remote_address,
             request.origin,

@@ -97,6 +97,8 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         """Connections that have not sent a whole head yet."""
         self.handshaking: set[Any] = set()
         """Greenlets in the handshake of TLS."""
+        self._adopted: list[Any] = []
+        """Applications that `adopt` has started."""
         self.handlers: set[WellheadHandler] = set()
         """Connections with a request under way, or waiting for the next one."""
         # A request keeps its worker as long as it runs, and may run for long: there is always another one.
@@ -161,7 +163,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         for greenlet in list(self.handshaking):
             kill(greenlet)
         self.runtime.closing_with = _STOPPED
-        self._stop_application(rest_ms(deadline))
+        self._stop_applications(rest_ms(deadline))
         for connection in list(self.runtime.connections):
             connection.close(_STOPPED)
         # Requests first: each may still become a connection.
@@ -187,18 +189,33 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
             if handler.greenlet is not getcurrent():
                 kill(handler.greenlet)
 
-    def _stop_application(self, timeout_ms: int) -> None:
-        stop = getattr(self.application, "stop", None)
-        if stop is None:
-            return
+    def adopt(self, application: Any) -> bool:
+        """Start an application that was not given to the server itself, since something is wrapped around it; it is
+        stopped with the server. False when the server does not run: it starts nothing any more.
+        """
+        if not self.is_started:
+            return False
+        self._adopted.append(application)
+        application.start(self.runtime)
+        return True
+
+    def _stop_applications(self, timeout_ms: int) -> None:
         limit = Timeout(timeout_ms / 1000.0)
         try:
             with limit:
-                stop()
+                for application in (self.application, *self._adopted):
+                    self._stop_application(application)
         except Timeout as timeout:
             if timeout is not limit:
                 raise
             logger.error("The application did not stop within %d ms", timeout_ms)
+
+    def _stop_application(self, application: Any) -> None:
+        stop = getattr(application, "stop", None)
+        if stop is None:
+            return
+        try:
+            stop()
         except Exception:
             # The border to the application: its failure must not keep the server from ending.
             logger.exception("Error while stopping the application")

@@ -135,6 +135,10 @@ class GeventUpgradeStrategy:
     def __init__(self, http_handler: WellheadHandler) -> None:
         self._http_handler = http_handler
 
+    def adopt(self, application: Any) -> bool:
+        """Have an application started that the server does not know of; False when the server is stopping."""
+        return self._http_handler.server.adopt(application)
+
     def supported_extensions(self, request: HandshakeRequest) -> Sequence[WebSocketExtension]:
         """permessage-deflate if the options of this path allow it."""
         return (_DEFLATE,) if request.environ.get(ENVIRON_KEY, DEFAULT_OPTIONS).deflate else ()

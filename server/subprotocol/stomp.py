@@ -272,14 +272,18 @@ class StompSubProtocolHandler:
                 self._reject(state.session, message, MessagingError("CONNECT was refused"))
             return
         unsent = is_connect or command is StompCommand.SUBSCRIBE
-        logger.log(
-            logging.DEBUG if unsent else logging.ERROR,
-            "Failed to send %s of session %s to the inbound channel: %s",
-            command,
-            state.id,
-            error,
-            exc_info=error,
-        )
+        if unsent and not logger.isEnabledFor(logging.DEBUG):
+            # Likely on purpose; but a mistake in an interceptor looks the same, and must not go unseen.
+            logger.info("%s of session %s was refused: %r", command, state.id, error.__cause__ or error)
+        else:
+            logger.log(
+                logging.DEBUG if unsent else logging.ERROR,
+                "Failed to send %s of session %s to the inbound channel: %s",
+                command,
+                state.id,
+                error,
+                exc_info=error,
+            )
         self._reject(state.session, message, error)
 
     def _broken(self, session: WebSocketSession, message: WebSocketMessage[Any], error: Exception) -> None:

@@ -28,6 +28,7 @@ class Tab {
     tab.page.setDefaultTimeout(8_000);
     tab.complaints = [];
     tab.page.on("pageerror", (error) => tab.complaints.push(error.message));
+    tab.page.on("console", (said) => said.text().startsWith("Pattern attribute") && tab.complaints.push(said.text()));
     await tab.page.goto(`${base}/${room}`);
     return tab;
   }

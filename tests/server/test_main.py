@@ -149,6 +149,7 @@ def test_a_port_in_use_is_one_line(folder: Path) -> None:
     "arguments, line",
     [
         (("no_such_module:app",), "there is no module 'no_such_module'"),
+        (("served_here.py",), "there is no module 'served_here.py'"),
         (("served_here.sub:app",), "there is no module 'served_here.sub'"),
         (("served_here:nothing",), "module 'served_here' has no 'nothing'"),
         (("served_here:app.nothing",), "module 'served_here' has no 'app.nothing'"),

@@ -126,7 +126,9 @@ def test_forgotten_parentheses_are_told() -> None:
     for decorate in (message_mapping, subscribe_mapping, send_to, send_to_user, controller_advice):
         with pytest.raises(TypeError, match=rf"written with parentheses: @{decorate.__name__}\(\.\.\.\)"):
             decorate(lambda: None)  # type: ignore[arg-type]  # the mistake that the error is about
-    with pytest.raises(TypeError, match="takes types of exceptions"):
+    with pytest.raises(
+        TypeError, match=r"takes types of exceptions and is written with .* or @message_exception_handler\(\)"
+    ):
         message_exception_handler(lambda: None)  # type: ignore[arg-type]  # as above
 
 

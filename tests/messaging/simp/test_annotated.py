@@ -8,7 +8,7 @@ import types
 from asyncio import CancelledError
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Protocol, TypedDict
 
 import msgspec
 import pydantic
@@ -45,6 +45,7 @@ from wellhead.messaging.message import Message
 from wellhead.messaging.simp.accessor import SimpMessageHeaderAccessor
 from wellhead.messaging.simp.attributes import current_attributes, current_attributes_or_none
 from wellhead.messaging.simp.types import Principal, SimpMessageType
+from wellhead.messaging.told import MAX_TOLD
 
 
 @dataclasses.dataclass
@@ -395,14 +396,92 @@ def test_an_annotation_that_cannot_be_resolved_is_told_at_registration() -> None
 # -- selection
 
 
-@pytest.mark.spec("ANN-03")
-def test_no_match_is_a_debug_line(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.spec("ANN-03", "LOG-01")
+def test_no_match_is_a_debug_line_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     controllers = Controllers(Chat())
     with caplog.at_level(logging.DEBUG):
-        controllers.send("/app/nobody")
-        controllers.send("/app/say", kind=SimpMessageType.OTHER)
-    assert caplog.messages.count("No matching message handler methods.") == 2
+        for _ in range(2):
+            controllers.send("/app/nobody")
+    line, told = "No matching message handler methods.", "No method for MESSAGE to '/app/nobody' of session s1"
+    assert [each[1:] for each in caplog.record_tuples] == [
+        (logging.DEBUG, line),
+        (logging.WARNING, told),
+        (logging.DEBUG, line),
+    ]
     assert controllers.broker.messages == controllers.outbound.messages == []
+
+
+@pytest.mark.spec("ANN-03", "LOG-01")
+@pytest.mark.parametrize("options", [{"destination_prefixes": ()}, {"other_prefixes": ("/",)}])
+def test_no_match_where_others_may_take_it_is_a_debug_line(
+    caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        Controllers(Chat(), **options).send("/app/nobody")
+    assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+
+
+@pytest.mark.spec("ANN-01", "LOG-01")
+def test_a_destination_with_nobodys_prefix_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    controllers = Controllers(Chat(), other_prefixes=("/topic", "/user/"))
+    for destination in ("/say", "/say", "/topic/say", "/user/queue/say"):
+        controllers.send(destination)
+    assert caplog.messages == [
+        "Nobody takes MESSAGE to '/say' of session s1: for methods it has to begin with /app/, for others with "
+        "/topic or /user/"
+    ]
+
+
+@pytest.mark.spec("ANN-01", "LOG-01")
+def test_only_so_many_destinations_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    controllers = Controllers(Chat())
+    for number in range(MAX_TOLD + 10):
+        controllers.send(f"/app/nobody/{number}")
+    assert len(caplog.messages) == MAX_TOLD
+
+
+# -- mistakes that are told at registration
+
+
+class Mistaken:
+    @message_mapping("/room/{room}/{number:[0-9]+}")
+    def room(self, room: str, number: Any, line: Line) -> None: ...
+
+    @message_mapping("/fields")
+    def fields(self, name: str, text: str) -> None: ...
+
+    @message_mapping("/{room}/misspelt")
+    def misspelt(self, rom: Annotated[str, DestinationVariable]) -> None: ...
+
+    @message_mapping("/app/again")
+    def again(self) -> None: ...
+
+    @send_to("/topic/never")
+    def never(self) -> None: ...
+
+    @message_mapping("/fine/{line}")
+    def fine(self, line: Annotated[Line, Payload], raw: Annotated[bytes, Payload]) -> None: ...
+
+
+@pytest.mark.spec("ANN-02", "ANN-04", "LOG-01")
+def test_what_is_most_likely_a_mistake_is_told_at_registration(caplog: pytest.LogCaptureFixture) -> None:
+    Controllers(Mistaken())
+    pattern = "/room/{room}/{number:[0-9]+}"
+    assert caplog.messages == [
+        "Mistaken.never says where its reply goes, but no @message_mapping, @subscribe_mapping or "
+        "@message_exception_handler says when it is called",
+        *(
+            f"parameter '{name}' of Mistaken.room is the payload, not the variable of {pattern}: for that write "
+            f"{name}: Annotated[str, DestinationVariable]"
+            for name in ("room", "number")
+        ),
+        "Parameters 'name', 'text' of Mistaken.fields each get the whole payload, not a field of it: for fields write "
+        "one dataclass, for other things a marker in Annotated",
+        "parameter 'rom' of Mistaken.misspelt wants the variable {rom}, which /{room}/misspelt has not: no message "
+        "will reach the method",
+        "Mistaken.again is mapped to /app/again, and clients have to send to /app/app/again: the prefix is no part of "
+        "a mapping",
+    ]
 
 
 @pytest.mark.spec("ANN-03")
@@ -476,6 +555,35 @@ class Everything(Seen):
     @message_mapping("/who")
     def who(self, user: Principal, member: Member, other: Annotated[User | None, Principal]) -> None:
         self.see(user, member, other)
+
+
+class ServerHalf:
+    """The server half has a protocol and a class of its own, which stand on no messaging."""
+
+    class Principal(Protocol):
+        @property
+        def name(self) -> str: ...
+
+    class UserPrincipal(Principal):
+        name = "joe"
+
+
+class Users(Seen):
+    @message_mapping("/users")
+    def users(
+        self,
+        user: ServerHalf.Principal,
+        same: ServerHalf.UserPrincipal,
+        other: Annotated[Any, ServerHalf.Principal],
+    ) -> None:
+        self.see(user, same, other)
+
+
+@pytest.mark.spec("ANN-04")
+def test_any_protocol_called_principal_is_the_user() -> None:
+    controller, user = Users(), ServerHalf.UserPrincipal()
+    Controllers(controller).send("/app/users", user=user)
+    assert controller.seen == [(user, user, user)]
 
 
 @pytest.mark.spec("ANN-04")

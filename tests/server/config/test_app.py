@@ -54,6 +54,19 @@ def test_disconnect_of_a_user(server):
     assert server.app.disconnect(user="nobody") == 0
 
 
+@pytest.mark.spec("CFG-03", "LOG-01")
+def test_destinations_of_nobody_are_told(server, caplog):
+    client = server.connected("s9")
+    client.send("SEND", destination="/room/7")
+    client.send("SUBSCRIBE", id="1", destination="/app/nobody")
+    server.app.template.convert_and_send("topic/room/7", "hi")
+    assert [text.partition(":")[0] for text in caplog.messages] == [
+        "Nobody takes MESSAGE to '/room/7' of session s9",
+        "No method for SUBSCRIBE to '/app/nobody' of session s9",
+        "Nobody takes what the application sends to 'topic/room/7'",
+    ]
+
+
 @pytest.mark.parametrize("arguments", [{}, {"session_id": "a", "user": "b"}])
 def test_disconnect_needs_one_of_both(server, arguments):
     with pytest.raises(ValueError, match="Either"):
@@ -108,6 +121,30 @@ def test_an_application_can_start_again():
     for _ in range(2):
         with StompServer(app) as server:
             assert Bystander(server).is_well()
+
+
+@pytest.mark.spec("LIFE-01", "LOG-01")
+def test_an_application_that_nobody_started_says_so(caplog):
+    app = WellheadApp(lambda environ, start_response: [b"page"], Config())
+    assert call(app, make_environ("/ws")) == ("503 Service Unavailable", b"The application is not started.")
+    assert "/ws: this WellheadApp is not started" in caplog.text
+    assert call(app, make_environ("/page"))[1] == b"page"
+    app.start(FakeRuntime())
+    app.stop()
+    assert not call(app, make_environ("/ws"))[0].startswith("503")  # It is ending: clients may still ask for the rest.
+
+
+@pytest.mark.spec("LIFE-01", "TPL-03", "LOG-01")
+def test_what_is_published_before_the_start_is_lost_and_told_once(caplog):
+    app = WellheadApp(None, Config())
+    for _ in range(2):
+        app.template.convert_and_send("/topic/a", "hi")
+    [line] = caplog.messages
+    assert line.startswith("Nobody hears what is sent to '/topic/a'")
+    app.start(FakeRuntime())
+    app.template.convert_and_send("/topic/a", "hi")
+    app.stop()
+    assert caplog.messages == [line]
 
 
 @pytest.mark.spec("CFG-07", "LIFE-01")

@@ -350,6 +350,21 @@ def test_an_error_without_text():
     assert line.error == b"ERROR\n\n\0"
 
 
+@pytest.mark.spec("SPH-02", "LOG-01")
+@pytest.mark.parametrize("frames", [(CONNECT,), (CONNECT, SUBSCRIBE)])
+def test_a_mistake_in_an_interceptor_is_seen_without_debugging(caplog, frames):
+    def fail(message):
+        raise AttributeError("no such name")
+
+    line = Line()
+    line.channel.add_interceptor(Hook(StompCommand(frames[-1].split(b"\n")[0].decode()), fail))
+    with caplog.at_level(logging.INFO, "wellhead.server.subprotocol.stomp"):
+        line.receive(*frames)
+    [record] = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.message.endswith("of session s1 was refused: AttributeError('no such name')")
+
+
 @pytest.mark.spec("SPH-02")
 def test_frames_after_one_that_failed_are_still_handled():
     line = Line()
