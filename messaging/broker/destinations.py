@@ -136,7 +136,7 @@ def _number(pattern: PatternSubscriptions) -> int:
 class CachedDestination:
     """What is known of one destination. Equal only to itself."""
 
-    __slots__ = ("destination", "met_until", "patterns", "ready", "references")
+    __slots__ = ("count", "destination", "is_kept", "met_until", "patterns", "ready", "references")
 
     def __init__(self, destination: str, patterns: Iterable[PatternSubscriptions]) -> None:
         self.destination = destination
@@ -145,11 +145,19 @@ class CachedDestination:
         """The number of the last pattern that it was held against."""
         self.ready: tuple[tuple[Subscription, ...], bool] | None = None
         """The matching subscriptions, and whether one of them selects; None while that must be put together anew."""
+        self.is_kept = False
+        """Whether it is in the cache."""
         self.references = 0
+        self.count = 0
+        """How often its references were counted."""
 
 
 class DestinationCache:
-    """The destinations that were asked for, the oldest first; bounded by their number and by what they hold."""
+    """The destinations that were asked for, the oldest first; bounded by their number and by what they hold.
+
+    Garbage that is collected in between may ask for destinations, too. So nothing is called between a look at what is
+    kept and the change that follows from it.
+    """
 
     def __init__(self, limit: int = CACHE_LIMIT, max_references: int = MAX_REFERENCES) -> None:
         self._limit = limit
@@ -169,11 +177,13 @@ class DestinationCache:
 
     def add(self, destination: str, patterns: Iterable[PatternSubscriptions]) -> CachedDestination:
         """A new entry, which is not kept if there is no room at all."""
-        if destination in self.entries:  # made while garbage was collected in this thread
-            self._remove(destination)
-        entry = self.entries[destination] = CachedDestination(destination, patterns)
+        entry = CachedDestination(destination, patterns)
         for pattern in entry.patterns:
             pattern.destinations[entry] = None
+        while destination in self.entries:  # garbage has asked for it meanwhile
+            self._remove(destination)
+        self.entries[destination] = entry
+        entry.is_kept = True
         self._count(entry)
         self._evict()
         return entry
@@ -192,21 +202,23 @@ class DestinationCache:
         """Patterns that match the destination came."""
         for pattern in patterns:
             entry.patterns[pattern] = None
-            pattern.destinations[entry] = None
+            if entry.is_kept:
+                pattern.destinations[entry] = None
         self.stale(entry)
         self._evict()
 
     def unlink(self, pattern: PatternSubscriptions) -> None:
         """A pattern went."""
         for entry in [*pattern.destinations]:
-            del entry.patterns[pattern]
+            entry.patterns.pop(pattern, None)
             self.stale(entry)
         pattern.destinations.clear()
 
     def _count(self, entry: CachedDestination) -> None:
         """Correct what is held in all by what *entry* holds now, if it is still here."""
-        if self.entries.get(entry.destination) is entry:
-            held = len(entry.patterns) + (len(entry.ready[0]) if entry.ready is not None else 0)
+        entry.count = count = entry.count + 1
+        held = len(entry.patterns) + (len(entry.ready[0]) if entry.ready is not None else 0)
+        if entry.is_kept and entry.count == count:  # else it was counted again meanwhile
             self.references += held - entry.references
             entry.references = held
 
@@ -215,7 +227,11 @@ class DestinationCache:
             self._remove(next(iter(self.entries)))
 
     def _remove(self, destination: str) -> None:
-        entry = self.entries.pop(destination)
+        entry = self.entries.get(destination)
+        if entry is None or not entry.is_kept:  # garbage has led to that already
+            return
+        del self.entries[destination]
+        entry.is_kept = False
         self.references -= entry.references
         for pattern in entry.patterns:
-            del pattern.destinations[entry]
+            pattern.destinations.pop(entry, None)
