@@ -19,8 +19,6 @@ from ...messaging.handler.arguments import HandlerMethodArgumentResolver
 from ...messaging.handler.mapping import Placeholders
 from ...messaging.handler.payload import Validator
 from ...messaging.handler.returns import HandlerMethodReturnValueHandler
-from ...messaging.message import Message
-from ...messaging.simp.accessor import DESTINATION
 from ...messaging.simp.annotated import SimpAnnotationMethodMessageHandler
 from ...messaging.simp.ordered import configure_interceptor
 from ...messaging.simp.template import SimpMessagingTemplate
@@ -44,6 +42,7 @@ from .runtime import Runtime
 from .scheduling import ApplicationExecutor, ApplicationTaskScheduler
 from .stats import WebSocketMessageBrokerStats
 from .transport import WebSocketTransportRegistration
+from .unheard import UnheardMessages
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +142,7 @@ class WellheadApp:
         for channel, registration in self._channels:
             channel.set_interceptors((*registration.registered_interceptors, ImmutableMessageChannelInterceptor()))
         configure_interceptor(self.client_outbound_channel, self._broker.preserve_publish_order)
-        self._unheard = _UnheardMessages()
+        self._unheard = UnheardMessages()
         self.broker_channel.subscribe(self._unheard)
 
     def _make_controllers(
@@ -383,22 +382,6 @@ class WellheadApp:
         response = HandshakeResponse()
         response.refuse(404, "Not Found")
         return _answer(response, environ, start_response)
-
-
-class _UnheardMessages:
-    """Subscribes to the broker channel until the application is started, to say once that nobody else does."""
-
-    def __init__(self) -> None:
-        self._is_told = False
-
-    def handle_message(self, message: Message[Any]) -> None:
-        if not self._is_told:
-            self._is_told = True
-            logger.warning(
-                "Nobody hears what is sent to %r, nor what comes after it: this WellheadApp is not started yet. The "
-                "server starts it, for its own process alone",
-                message.headers.get(DESTINATION),
-            )
 
 
 def _answer(

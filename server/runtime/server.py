@@ -26,6 +26,7 @@ from ...messaging.exceptions import TaskRejectedError
 from ..close import CloseStatus, EndReason
 from .accepting import FirstRequest, WaitingConnections
 from .access_log import AccessLog
+from .applications import Applications
 from .executors import GreenletExecutor
 from .handler import WellheadHandler
 from .memory import MemoryReturn
@@ -97,8 +98,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         """Connections that have not sent a whole head yet."""
         self.handshaking: set[Any] = set()
         """Greenlets in the handshake of TLS."""
-        self._adopted: list[Any] = []
-        """Applications that `adopt` has started."""
+        self._applications = Applications(application, self.runtime)
         self.handlers: set[WellheadHandler] = set()
         """Connections with a request under way, or waiting for the next one."""
         # A request keeps its worker as long as it runs, and may run for long: there is always another one.
@@ -129,9 +129,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         self.init_socket()
         raise_file_limit()
         try:
-            start = getattr(self.application, "start", None)
-            if start is not None:
-                start(self.runtime)
+            self._applications.start()
             WSGIServer.start(self)
         except BaseException:
             self.close()
@@ -163,7 +161,7 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
         for greenlet in list(self.handshaking):
             kill(greenlet)
         self.runtime.closing_with = _STOPPED
-        self._stop_applications(rest_ms(deadline))
+        self._applications.stop(rest_ms(deadline))
         for connection in list(self.runtime.connections):
             connection.close(_STOPPED)
         # Requests first: each may still become a connection.
@@ -190,35 +188,10 @@ class WellheadServer(WSGIServer):  # type: ignore[misc]  # no type information
                 kill(handler.greenlet)
 
     def adopt(self, application: Any) -> bool:
-        """Start an application that was not given to the server itself, since something is wrapped around it; it is
-        stopped with the server. False when the server does not run: it starts nothing any more.
+        """Start an application that the server was not given itself, and stop it with the server; False if it was
+        started before, or the server stops.
         """
-        if not self.is_started:
-            return False
-        self._adopted.append(application)
-        application.start(self.runtime)
-        return True
-
-    def _stop_applications(self, timeout_ms: int) -> None:
-        limit = Timeout(timeout_ms / 1000.0)
-        try:
-            with limit:
-                for application in (self.application, *self._adopted):
-                    self._stop_application(application)
-        except Timeout as timeout:
-            if timeout is not limit:
-                raise
-            logger.error("The application did not stop within %d ms", timeout_ms)
-
-    def _stop_application(self, application: Any) -> None:
-        stop = getattr(application, "stop", None)
-        if stop is None:
-            return
-        try:
-            stop()
-        except Exception:
-            # The border to the application: its failure must not keep the server from ending.
-            logger.exception("Error while stopping the application")
+        return self.is_started and self._applications.adopt(application)
 
     # Accepting
 

@@ -27,6 +27,7 @@ from .timers import SockJsTimers
 logger = logging.getLogger(__name__)
 
 _LOOP_TIMEOUT_MS = 10_000
+"""How long a close from another thread waits for the loop; the session is closed later, if not by then."""
 
 
 class WebSocketTransport:

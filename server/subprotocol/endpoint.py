@@ -312,8 +312,7 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
         """As ``_limit_exceeded``, where nothing may block, but those who hear of the end may: the transport's worker
         tells them. Not one of the scheduler: heart-beats would have to wait for a crowd that is ended at once.
         """
-        logger.warning("Terminating '%s': %s", session.id, error)
-        self.stats.limit_exceeded += 1
+        self._tell_of_limit(session, error)
         flusher = self._flusher
         if flusher is None or flusher.on_loop_thread:
             session.close(error.status)
@@ -321,12 +320,15 @@ class SubProtocolWebSocketHandler(ProtocolHandlers):
             flusher.call_later(partial(session.close, error.status), 0)
 
     def _limit_exceeded(self, session: ConcurrentWebSocketSessionDecorator, error: SessionLimitExceededError) -> None:
-        logger.warning("Terminating '%s': %s", session.id, error)
-        self.stats.limit_exceeded += 1
+        self._tell_of_limit(session, error)
         try:
             self._clear(session, error.status)
         finally:
             session.close(error.status)
+
+    def _tell_of_limit(self, session: WebSocketSession, error: SessionLimitExceededError) -> None:
+        logger.warning("Terminating '%s': %s", session.id, error)
+        self.stats.limit_exceeded += 1
 
     def _close_unheard(self) -> None:
         """End sessions that have said nothing for too long, the oldest first.

@@ -1,7 +1,7 @@
 """A WellheadApp that something is wrapped around: the server hears of it with its first request."""
 
 import pytest
-from kit.serving import running_server
+from kit.serving import handshake_request, running_server
 from kit.stomp_socket import StompSocket
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -51,3 +51,37 @@ def test_it_is_started_with_its_first_request_and_stopped_with_the_server(wrap, 
             server.stop()
         assert not app.simple_broker_message_handler.is_running
     assert caplog.records == []
+
+
+@pytest.mark.spec("LIFE-01")
+def test_one_that_was_stopped_is_not_started_again() -> None:
+    app = WellheadApp(None, Config())
+    with running_server(Site(app)) as server:
+        StompSocket(server.port).close_socket()
+        assert app.simple_broker_message_handler.is_running
+        server.call(app.stop)
+        StompSocket(server.port).close_socket()
+        assert not app.simple_broker_message_handler.is_running
+
+
+@pytest.mark.spec("LIFE-01", "LOG-01")
+def test_a_start_that_fails_is_tried_again_with_the_next_request(caplog) -> None:
+    app, starts = WellheadApp(None, Config()), []
+    start = app.start
+
+    def fail_once(runtime) -> None:
+        starts.append(runtime)
+        start(runtime)
+        if len(starts) == 1:
+            raise OSError("no luck")
+
+    app.start = fail_once
+    with running_server(Site(app)) as server:
+        with StompSocket(server.port, handshake=False) as client:
+            client.send_bytes(handshake_request(server.port, "/ws"))
+            assert client.receive_head().startswith(b"HTTP/1.1 500 ")
+        assert not app.simple_broker_message_handler.is_running
+        StompSocket(server.port).close_socket()
+        assert app.simple_broker_message_handler.is_running
+    assert len(starts) == 2
+    assert "no luck" in caplog.text

@@ -421,7 +421,7 @@ def test_the_server_ends_tcp_first_once_both_have_closed(who: str) -> None:
                 client.receive_close()
             assert client.at_end()
             session = handler.sessions[0]
-            assert wait_until(running, lambda: session.state is ConnectionState.CLOSED)
+            assert running.wait_until(lambda: session.state is ConnectionState.CLOSED)
 
     # Longer than the test waits: RFC 6455 7.1.1 does not let the server wait for the peer's end of TCP.
     serve(talk, lambda session, message: session.close(), TransportOptions(close_timeout_ms=60_000))
@@ -438,14 +438,14 @@ def test_what_comes_after_the_end_does_not_become_a_reset(data: bytes) -> None:
             assert gate.reached.wait(TIMEOUT)
             client.send_bytes(data)
             session = handler.sessions[0]
-            assert wait_until(running, lambda: session.state is ConnectionState.PEER_CLOSED)
+            assert running.wait_until(lambda: session.state is ConnectionState.PEER_CLOSED)
             client.send_bytes(frame(TEXT, b"x" * 60_000))
             gate.open()
             assert client.receive_close()[0] in (1000, 1002)
-            assert wait_until(running, lambda: session.state is ConnectionState.LINGERING)
+            assert running.wait_until(lambda: session.state is ConnectionState.LINGERING)
             client.send_bytes(frame(TEXT, b"x" * 60_000))
             assert client.socket.recv(1) == b""  # A FIN, no RST.
-            assert wait_until(running, lambda: session.state is ConnectionState.CLOSED)  # It was told to be patient.
+            assert running.wait_until(lambda: session.state is ConnectionState.CLOSED)  # It was told to be patient.
 
     gate = Gate()
     serve(talk, lambda session, message: gate.wait(), TransportOptions(close_timeout_ms=60_000))
@@ -488,7 +488,7 @@ def test_what_came_before_the_end_is_still_handled() -> None:
             for number in range(5):
                 client.send(str(number))
             assert gate.reached.wait(TIMEOUT)
-        assert wait_until(running, lambda: not handler.sessions[0].is_open)
+        assert running.wait_until(lambda: not handler.sessions[0].is_open)
         gate.open()
         handler.wait_for("closed")
 
@@ -562,10 +562,10 @@ def test_reading_stops_at_a_full_mailbox_and_goes_on_at_half(option: dict[str, i
             assert gate.reached.wait(TIMEOUT)
             session = handler.sessions[0]
             for number in range(1, 9):
-                assert wait_until(running, lambda before=number: len(session._mailbox or ()) == before - 1)  # type: ignore[misc]
+                assert running.wait_until(lambda before=number: len(session._mailbox or ()) == before - 1)  # type: ignore[misc]
                 assert session._reading
                 client.send(str(number) + "x" * 1000)
-            assert wait_until(running, lambda: not session._reading)
+            assert running.wait_until(lambda: not session._reading)
             assert len(session._mailbox) == 8
             for number in range(9, 50):
                 client.send(str(number) + "x" * 1000)
@@ -591,7 +591,7 @@ def test_what_one_read_expands_to_is_bounded_although_the_mailbox_is_judged_afte
             compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
             bomb = (compressor.compress(b"a" * 65_536) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
             client.send_bytes(frame(TEXT, bomb, rsv=4) * 600)
-            assert wait_until(running, lambda: not session._reading)
+            assert running.wait_until(lambda: not session._reading)
             assert session._mailbox_bytes <= (1 << 20) + 4096 * 1032
             gate.open()
 
@@ -654,7 +654,7 @@ def test_bytes_count_as_life_when_they_are_read() -> None:
             session = handler.sessions[0]
             before = session.last_read_ms
             client.send("not handled yet")
-            assert wait_until(running, lambda: session.last_read_ms > before)
+            assert running.wait_until(lambda: session.last_read_ms > before)
             assert handler.messages == ["wait"]
             gate.open()
 
@@ -687,24 +687,9 @@ def test_an_idle_session_has_neither_mailbox_nor_buffers() -> None:
             client.send("x")
             assert client.receive() == "x"
             session = handler.sessions[0]
-            assert wait_until(running, lambda: not session._running)
+            assert running.wait_until(lambda: not session._running)
             for name in ("_mailbox", "_outbox", "_unsent", "_write_watcher", "_timer", "_drained", "_waiters"):
                 assert getattr(session, name) is None, name
             assert not hasattr(session, "__dict__")
 
     serve(talk)
-
-
-def wait_until(running: RunningServer, condition: Callable[[], bool]) -> bool:
-    """Whether *condition* becomes true; looked at once in each turn of the server's loop."""
-
-    def wait() -> bool:
-        import gevent
-
-        with gevent.Timeout(TIMEOUT, False):
-            while not condition():
-                gevent.sleep(0)
-            return True
-        return False
-
-    return bool(running.call(wait))
