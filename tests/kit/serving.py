@@ -187,6 +187,29 @@ class Patience:
         self._now_s += 3_600.0
 
 
+class Deadline:
+    """What is asked for after *delay_ms*, which nothing else in the test uses: the time comes when the test says so."""
+
+    def __init__(self, monkeypatch: Any, delay_ms: float) -> None:
+        from wellhead.server.runtime.flusher import LoopFlusher
+
+        self.waiting: list[Callable[[], object]] = []
+        call_later = LoopFlusher.call_later
+
+        def asked_for(flusher: Any, function: Callable[[], object], after_ms: float) -> Any:
+            if after_ms != delay_ms:
+                return call_later(flusher, function, after_ms)
+            self.waiting.append(function)
+            return call_later(flusher, list, 3_600_000)
+
+        monkeypatch.setattr(LoopFlusher, "call_later", asked_for)
+
+    def comes(self, running: RunningServer) -> None:
+        """Asked for once since the last time."""
+        [function], self.waiting[:] = self.waiting[:], []
+        running.call(function)
+
+
 @contextmanager
 def running_server(app: Any, **options: Any) -> Iterator[RunningServer]:
     """Serve *app* on a free port of 127.0.0.1, with the options of WellheadServer, until the block is left."""

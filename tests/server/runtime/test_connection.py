@@ -6,7 +6,6 @@ import struct
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from kit.serving import (
     PONG,
     TEXT,
     TIMEOUT,
+    Deadline,
     Gate,
     RawClient,
     RecordingHandler,
@@ -157,18 +157,25 @@ def test_a_client_that_pings_and_never_reads_is_cut() -> None:
 
 
 @pytest.mark.spec("WSA-01", "LIFE-02")
-def test_a_client_that_pings_and_reads_slowly_is_not_cut_while_more_waits_for_it() -> None:
+def test_a_client_that_pings_is_not_cut_while_it_takes_something(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = RecordingHandler()
-    options = TransportOptions(send_time_limit_ms=1_000, send_buffer_size_limit=100_000_000)
-    with running_server(websocket_app(handler, options=options)) as server, server.client() as client:
+    deadline = Deadline(monkeypatch, 12_345)
+    options = TransportOptions(send_time_limit_ms=12_345, send_buffer_size_limit=100_000_000)
+    app = websocket_app(handler, options=options)
+    with running_server(app) as server, server.client(receive_buffer=200_000) as client:
         session = ping_without_reading(client, handler)
-        session.send_message(BinaryMessage(b"x" * 60_000_000))
-        ends = monotonic() + 2.5  # more than two limits, in which it never is silent for one
-        while monotonic() < ends:
-            client.socket.recv(100_000)
-            sleep(0.02)
-        assert session.pending_bytes  # more than sockets take
-        assert session.is_open
+        server.call(lambda: session.send_message(BinaryMessage(b"x" * 20_000_000)))
+        assert server.wait_until(lambda: session.pending_bytes > 20_000_000)
+        client.socket.settimeout(TIMEOUT)
+        for _ in range(3):
+            before = session.pending_bytes
+            while session.pending_bytes >= before:
+                client.socket.recv(100_000)
+            deadline.comes(server)
+            assert session.is_open
+        while deadline.waiting:  # until sockets take no more
+            deadline.comes(server)
+        assert handler.wait_for("closed")[1:] == (4500, EndReason.SEND_TIME_LIMIT)
 
 
 @pytest.mark.spec("WSA-02")
